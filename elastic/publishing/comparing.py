@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +117,6 @@ def comparison_facts(compared: Compared) -> dict[str, Any]:
     rows = []
     for one in compared.differences:
         row = {name: getattr(one, name) for name in one.__dataclass_fields__}
-        rows.append({k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()})
+        rows.append({k: None if isinstance(v, float) and not isfinite(v) else v for k, v in row.items()})
     studies = [{"name": name, **facts} for name, facts in zip(compared.names, compared.facts, strict=True)]
     return {"studies": studies, "protocols_differ": list(compared.changed), "differences": rows}

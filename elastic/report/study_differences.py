@@ -146,10 +146,11 @@ def _rows(variable: str, values: Sequence[xr.DataArray], estimates: xr.Dataset, 
         means = [float(v.sel({d: label for d, label in at.items() if d in v.dims}).mean("seed")) for v in values]
         if not np.isfinite(float(one["difference"])):
             continue
-        first, second, *numbers = (
-            float(np.exp(number)) if is_ratio else number
-            for number in (*means, *(float(one[name]) for name in ("difference", "lower", "upper")))
-        )
+        with np.errstate(over="ignore"):  # an end of a wide interval is infinite
+            first, second, estimate, lower, upper = (
+                float(np.exp(number)) if is_ratio else number
+                for number in (*means, *(float(one[name]) for name in ("difference", "lower", "upper")))
+            )
         yield Difference(
             variable=variable.rpartition("/")[2],
             split=str(at.pop("split", "")),
@@ -158,9 +159,9 @@ def _rows(variable: str, values: Sequence[xr.DataArray], estimates: xr.Dataset, 
             first=first,
             second=second,
             is_ratio=is_ratio,
-            estimate=numbers[0],
-            lower=numbers[1],
-            upper=numbers[2],
+            estimate=estimate,
+            lower=lower,
+            upper=upper,
             effect_size=float(one["effect_size"]),
             seeds=int(one["count"]),
         )

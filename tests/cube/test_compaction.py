@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import tarfile
@@ -78,6 +79,21 @@ def test_a_compacted_journal_is_read_as_the_single_files(run, make_layout):
     assert journal.path(3) == run / "journal/records.npz"
     with pytest.raises(StudyError, match=r"000009\.npz"):
         journal.read(9)
+
+
+def test_the_one_file_is_on_disk_before_it_takes_the_place_of_the_others(run, monkeypatch):
+    steps, single = [], names(run)
+
+    def flush(descriptor):
+        steps.append((Path(os.path.realpath(f"/proc/self/fd/{descriptor}")), names(run)))
+
+    monkeypatch.setattr(os, "fsync", flush)
+    compact_journal(Journal(run, writing=True))
+    (written, before), (folder, after), *_ = steps
+    assert written.name.startswith(".records.npz.")
+    assert before == sorted([written.name, *single])
+    assert (folder, after) == ((run / "journal").resolve(), sorted(["records.npz", *single]))
+    assert names(run) == ["records.npz"]
 
 
 def test_numpy_reads_a_compacted_journal_by_itself(run, make_layout, make_record):

@@ -257,6 +257,22 @@ def test_what_cannot_be_split_by_sample_is_refused_and_never_replaced(kind):
     assert "try" in str(refused.value)
 
 
+def test_all_samples_are_one_call_unless_a_loss_decides_by_numbers():
+    """A call for each sample gives the same numbers, many times slower."""
+    calls = []
+
+    def counted(loss):
+        return lambda z, y: (calls.append(len(z)), loss(z, y))[1]
+
+    branching = lambda z, y: functional.cross_entropy(z, y, reduction="sum") * (1.0 if z.isfinite().all() else 2.0)  # noqa: E731
+    for loss, expected in ((functional.cross_entropy, 1), (branching, len(Z))):
+        fitted = fit_loss(counted(loss), Z, POSITIONS)
+        for of_samples in (fitted.per_sample, fitted.gradient):
+            calls.clear()
+            of_samples(Z, POSITIONS)
+            assert len(calls) == expected
+
+
 def test_a_subclass_or_a_module_with_hooks_is_called_as_it_is():
     class Twice(nn.CrossEntropyLoss):
         def forward(self, outputs, labels):

@@ -83,6 +83,8 @@ def test_seeds_are_counted_from_the_first_verdict():
     result = standing([registered(FIRST), verdicts(0, 1, 2), verdicts(0, 1, 2, 3)], [FIRST], [0, 1, 3, 4])
     assert (result.seeds_added, result.seeds_dropped, result.verdicts) == ((3, 4), (2,), 2)
     assert not result.frozen
+    for seeds, frozen in (([0, 1, 2], True), ([0, 1], False), ([0, 1, 2, 3], False)):
+        assert standing([registered(FIRST), verdicts(0, 1, 2)], [FIRST], seeds).frozen == frozen
 
 
 def test_the_digest_of_claims_depends_on_every_option_and_on_nothing_else():

@@ -104,16 +104,18 @@ def test_a_study_is_reproduced_by_every_run_and_every_verdict():
 
 
 def test_differences_are_numbers_of_json_or_nothing():
-    cubes = [
-        xr.DataTree.from_dict(
-            {
-                "/training": xr.Dataset({"status": (("seed", "epoch"), np.ones((1, 1), "int8"))}, {"epoch": [4]}),
-                "/collapse": xr.Dataset({"nc1": (("seed", "epoch"), [[value]])}, {"seed": [0], "epoch": [4]}),
-            }
-        )
-        for value in (1.0, 3.0)
-    ]
-    facts = {"title": "", "seeds": "1", "digest": ""}
-    result = ComparedStudies(("a", "b"), (facts, facts), xr.DataTree(), [], differences(*cubes))
-    (row,) = comparison_facts(result)["differences"]
-    assert (row["first"], row["second"], row["estimate"], row["lower"], row["seeds"]) == (1.0, 3.0, 2.0, None, 1)
+    def of(values, attrs):
+        seeds = list(range(len(values)))
+        status = xr.Dataset({"status": (("seed", "epoch"), np.ones((len(values), 1), "int8"))}, {"epoch": [4]})
+        nc1 = {"nc1": (("seed", "epoch"), np.reshape(values, (-1, 1)), attrs)}
+        return xr.DataTree.from_dict({"/training": status, "/collapse": xr.Dataset(nc1, {"seed": seeds, "epoch": [4]})})
+
+    def row(*values, **attrs):
+        facts = {"title": "", "seeds": "1", "digest": ""}
+        both = differences(*(of(part, attrs) for part in values))
+        return comparison_facts(ComparedStudies(("a", "b"), (facts, facts), xr.DataTree(), [], both))["differences"][0]
+
+    one = row([1.0], [3.0])
+    assert (one["first"], one["second"], one["estimate"], one["lower"], one["seeds"]) == (1.0, 3.0, 2.0, None, 1)
+    wide = row([1.0, 1.0], [1e-40, 1e40], value_bounds=["0.0", "inf"])
+    assert (wide["estimate"], wide["lower"], wide["upper"]) == (pytest.approx(1.0), 0.0, None), "e^1170 is no float64"

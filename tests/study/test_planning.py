@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -46,7 +47,9 @@ def costs(monkeypatch):
     def measure(cell, device, allow):
         (width,) = cell.settings.model.options["widths"]
         measured.append(width)
-        return replace(COST, epoch_seconds=float(width))
+        more = {2: -1000, 3: 0, 4: -2000}[width]
+        cube, memory = COST.cube_bytes + more, COST.memory_bytes + more
+        return replace(COST, epoch_seconds=float(width), cube_bytes=cube, memory_bytes=memory)
 
     monkeypatch.setattr(measuring, "measure", measure)
     monkeypatch.setattr(planning, "workers_allowed", lambda cells, device: 2)
@@ -85,6 +88,43 @@ def test_what_the_budget_leaves_out_is_taken_for_the_mean(tmp_path, costs):
     assert [kind.cost is None for kind in planned.kinds] == [False, True, True]
     assert planned.seconds == 10 * (10 + 6 * 2 + 4 * 100)
     assert "1 of 3 kinds of runs" in "\n".join(planned.lines())
+
+
+def test_what_was_not_measured_costs_the_mean_of_what_was(monkeypatch):
+    monkeypatch.setattr(estimation, "probed", lambda settings, epochs: range(0, epochs + 1, 2))
+    cell = SimpleNamespace(settings=SimpleNamespace(training=SimpleNamespace(epochs=6)))
+    runs = [(cell, SimpleNamespace(epoch=None)), (cell, SimpleNamespace(epoch=5))]
+    known = [replace(COST, epoch_seconds=2.0), replace(COST, epoch_seconds=4.0, checkpoint_bytes=3000)]
+    assert list(estimation.seconds_of(runs, None, known)) == [10 + 6 * 3 + 4 * 100, 10 + 3 + 100]
+    assert list(estimation.seconds_of(runs, known[0], known)) == [10 + 6 * 2 + 4 * 100, 10 + 2 + 100]
+    one = 2 * (7 * 7 + 4 * 11) + estimation.RUN_BYTES
+    assert estimation.bytes_of(runs, None, known) == 2 * (one + 2000)
+
+
+@pytest.mark.parametrize(
+    ("path", "values", "kinds"),
+    [
+        ("training.batch_size", [4, 8], 2),
+        ("training.epochs", [6, 8], 1),
+        ("training.init_scale", [1.0, 2.0], 1),
+        ("training.penalties", [{"weights": 0.1}, {"weights": 0.2}, {"biases": 0.2}], 2),
+        ("probes.at.step", [2, 3], 1),
+        ("probes.collapse.per_class", [8, 4], 2),
+        ("data.label_noise", [0.0, 0.5], 1),
+        ("data.seed", [0, 1], 1),
+        ("data.per_class", [8, 4], 2),
+        ("optimizer.lr", [0.1, 0.2], 1),
+        ("optimizer", [{"name": "sgd", "lr": 0.1}, {"name": "adam"}], 2),
+        ("loss", [{"name": "cross_entropy"}, {"name": "mse"}, {"name": "mse", "target": 2.0}], 2),
+    ],
+)
+def test_runs_are_of_one_kind_unless_what_differs_takes_time(tmp_path, path, values, kinds):
+    axis = {"path": path, "values": values, "labels": [f"l{i}" for i in range(len(values))]}
+    settings = [f"axes={json.dumps({'seed': [0, 1], 'varied': axis})}", "exclude=[]"]
+    cells = elastic.load_protocol(studies.write(tmp_path, TINY), settings=settings).cells
+    assert len(cells) == 2 * len(values)
+    groups = estimation.kinds_of([(cell, None) for cell in cells])
+    assert [len(groups), sum(map(len, groups))] == [kinds, len(cells)]
 
 
 class StopsAtEpoch2(Lines):

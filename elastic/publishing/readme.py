@@ -87,9 +87,7 @@ def readme_of(study: Study, data: Mapping[str, Any], folder: Path, *, anonymous:
     protocol = study.facts["protocol"]
     question = str(protocol.get("question") or "").strip()
     files = [
-        f"- `{name}`: {text}"
-        for name, text in MEANINGS.items()
-        if (folder / name).exists() or name in (CRATE, SUMS)
+        f"- `{name}`: {meaning}"
         for name, meaning in MEANINGS.items()
         if (folder / name).exists() or name in (CRATE, SUMS)
     ]

@@ -23,6 +23,7 @@ from elastic.errors import Damaged, OptionError, StudyError
 from elastic.publishing import crate
 from elastic.publishing.archive import open_archive
 from elastic.publishing.citation_file import software_citation
+from elastic.publishing.contents import MEANINGS
 from elastic.publishing.folder_writer import write_folder
 from elastic.publishing.notebook_outputs import settle_notebook
 from elastic.publishing.publish import publish
@@ -100,6 +101,10 @@ def test_plain_tools_read_it(archive, claimed_study, tmp_path, monkeypatch, caps
     listed = {line.partition("  ")[2] for line in (tmp_path / "SHA256SUMS").read_text().splitlines()}
     there = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     assert listed == there - {"SHA256SUMS"}
+    readme = (tmp_path / "README.md").read_text()
+    described = dict(re.findall(r"^- `(.+?)`: (.+)$", readme.partition("## Files")[2], re.M))
+    assert described == {n: text for n, text in MEANINGS.items() if (tmp_path / n).exists()}
+    assert readme.count("\n- `report.html`: ") == 1
     code = re.search(r"```python\n(.*?)```", (tmp_path / "README.md").read_text(), re.S)[1]
     assert "elastic" not in code
     monkeypatch.chdir(tmp_path)

@@ -46,7 +46,7 @@ def check_registered(name: str, loss: Loss, width: int, classes: int) -> None:
     what = f"loss `{name}`"
     try:
         slopes = _slopes(what, loss, features, labels)
-        gradient = loss.gradient(features, labels)
+        gradient: object = loss.gradient(features, labels)
     except ElasticError:
         raise
     except Exception as error:  # of the user's code

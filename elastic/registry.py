@@ -69,6 +69,11 @@ class Entry:
     facts: Any = None
 
     @property
+    def is_own(self) -> bool:
+        """Whether the function is the user's, from a module outside elastic."""
+        return self.function.__module__.partition(".")[0] != "elastic"
+
+    @property
     def summary(self) -> str:
         """First line of the docstring."""
         return self.docstring.partition("\n")[0]

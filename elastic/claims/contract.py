@@ -9,9 +9,11 @@ names, order and defaults. `elastic.claims.decision` derives the verdict from th
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from string import Formatter
 from typing import Any
 
 import numpy as np
@@ -36,8 +38,10 @@ from elastic.claims.option_types import (
     Where,
 )
 from elastic.claims.selection import Selection
+from elastic.claims.sentence import words_of
 from elastic.errors import ElasticError, NotMeasured, OptionError
-from elastic.registry import Entry, registry
+from elastic.protocol.formatting import one_line
+from elastic.registry import Entry, nearest, registry
 
 __all__ = [
     "Axis", "ClaimFacts", "Classes", "Epoch", "Evidence", "IncludeInput", "Label", "Layer", "Layers", "NumericAxis",
@@ -110,7 +114,7 @@ def claim(
     Raises
     ------
     ElasticError
-        If the function has other positional parameters, or none.
+        If the function has other positional parameters, or none; if the sentence names something else than its options.
     """
 
     def enter(function: ClaimFunction) -> ClaimFunction:
@@ -120,9 +124,20 @@ def claim(
             expected = "be `selection` (what the options select) or `cube` (all of it)"
             found, hint = ", ".join(parameters) or "none", f"def {key}(selection, *, …) -> Evidence"
             raise ElasticError(f"positional parameters of the claim `{key}`", expected, found, hint)
+        _check_sentence(Entry("claims", key, function), sentence)
         return registry("claims").register(name, ClaimFacts(source, sentence, own, follows_steps))(function)
 
     return enter
+
+
+def _check_sentence(entry: Entry, sentence: str) -> None:
+    """Raise an ElasticError if a sentence names what is neither an option of its claim nor one of the words."""
+    signature = inspect.signature(entry.function).parameters.values()
+    known = [*(p.name for p in signature if p.kind is p.KEYWORD_ONLY), *words_of({})]
+    for _, name, _, _ in Formatter().parse(sentence):
+        if name is not None and name not in known:
+            expected, hint = "name options of the claim", nearest(name, known, fallback="{{ and }} for braces")
+            raise ElasticError(f"sentence of the claim `{entry.name}`", expected, repr(name), hint)
 
 
 def evidence_of(entry: Entry, cube: xr.DataTree, options: Mapping[str, Any]) -> Evidence:
@@ -142,8 +157,31 @@ def evidence_of(entry: Entry, cube: xr.DataTree, options: Mapping[str, Any]) -> 
     NotMeasured
         If the cube lacks what the claim needs.
     OptionError
-        If an option names what the study does not have.
+        If an option names what the study does not have; if a user's own claim fails, or returns something else.
     """
     handed = {"selection": Selection.of(cube, options), "cube": cube}
-    evidence: Evidence = entry.function(*(handed[name] for name in entry.parameters), **options)
+    try:
+        evidence: Evidence = entry.function(*(handed[name] for name in entry.parameters), **options)
+    except ElasticError:
+        raise
+    except Exception as error:
+        if not entry.is_own:
+            raise
+        found = one_line(f"{type(error).__name__}: {error}", 200)
+        raise OptionError(f"claim `{entry.name}`", "return evidence", found, "mending its function") from error
+    if entry.is_own:
+        _check_evidence(entry.name, evidence)
     return evidence
+
+
+def _check_evidence(name: str, evidence: object) -> None:
+    """Raise an OptionError unless a user's claim returned evidence by seed."""
+    expected, hint = "return Evidence(effect, region, quantity)", "elastic.claims.contract.Evidence"
+    if not isinstance(evidence, Evidence):
+        raise OptionError(f"`{name}`", expected, type(evidence).__name__, hint)
+    effect, region = evidence.effect, evidence.region
+    if not isinstance(effect, xr.DataArray) or "seed" not in effect.dims:
+        found = f"dims {effect.dims}" if isinstance(effect, xr.DataArray) else type(effect).__name__
+        raise OptionError(f"effect of `{name}`", "be an xarray.DataArray with the dim seed", found, hint)
+    if not region[0] < region[1]:
+        raise OptionError(f"region of `{name}`", "be an open interval (low, high)", repr(region), "low < high")

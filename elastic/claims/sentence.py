@@ -17,10 +17,20 @@ def stated(entry: Entry, options: Mapping[str, Any]) -> str:
     >>> stated(Entry("claims", "falls", print, facts), options)
     'nc1 falls by 2 at the last epoch in layer hidden_1, where decay = 0.1.'
     """
+    sentence: str = entry.facts.sentence.format_map({**options, **words_of(options)})
+    return sentence
+
+
+def words_of(options: Mapping[str, Any]) -> dict[str, str]:
+    """Return the words that a sentence may name beside the options of its claim.
+
+    >>> sorted(words_of({}))[:3], words_of({"layer": "penultimate"})["in_layer"]
+    (['against_epoch', 'at_epoch', 'between'], ' in the penultimate layer')
+    """
     where = ", ".join(f"{dim} = {label}" for dim, label in (options.get("where") or {}).items())
     named, epoch = options.get("layer"), options.get("epoch", -1)
     layer = "the penultimate layer" if named == "penultimate" else f"layer {named}" if named else ""
-    words = {
+    return {
         "where": f", where {where}" if where else "",
         "at_epoch": "at the last epoch" if epoch == -1 else f"at epoch {epoch}" if epoch >= 0 else f"at probe {epoch}",
         "in_layer": f" in {layer}" if layer else "",
@@ -33,8 +43,6 @@ def stated(entry: Entry, options: Mapping[str, Any]) -> str:
         "of_words": str(options.get("of", "")).replace("_", " "),
         "from_input": " from the input on" if options.get("include_input") else "",
     }
-    sentence: str = entry.facts.sentence.format_map({**options, **words})
-    return sentence
 
 
 def _between(least: float | None, most: float | None) -> str:

@@ -124,12 +124,16 @@ class Layout:
             ("layers", [layer[0] for layer in self.layers]),
             ("classes", list(self.classes)),
             ("splits", list(self.splits)),
-            ("variables", [variable.key for variable in self.variables]),
+            ("variables", [variable.name for variable in self.variables]),
             *((f"labels of {g}/{dim}", list(labels)) for g, dims in self._dims.items() for dim, labels in dims.items()),
         ]
+        layers = {layer[0] for layer in self.layers}
+        for group, dims in self._dims.items():
+            if strange := [label for label in dims.get("layer", ()) if label not in layers]:
+                raise misfit(f"labels of {group}/layer", f"be layers of the model, {sorted(layers)}", repr(strange))
         for name, values in named:
             if len(set(values)) < len(values):
-                raise misfit(name, "have different names", repr(values))
+                raise misfit(name, "have different names", repr([name for name in values if values.count(name) > 1]))
 
     def _check_variable(self, variable: Variable) -> None:
         known = self._dims.get(variable.group)

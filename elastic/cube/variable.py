@@ -40,7 +40,7 @@ class Variable:
     Raises
     ------
     StudyError
-        If the type holds no NaN, or the name is the cube's own.
+        If the type holds no NaN, or the name is the cube's own or a path.
     """
 
     group: str
@@ -57,6 +57,8 @@ class Variable:
             raise misfit(self.key, "be of a floating-point type", repr(self.dtype))
         if self.name == STATUS:
             raise misfit(self.key, "have another name than the cube's own", repr(self.name))
+        if "/" in self.group + self.name:
+            raise misfit(self.key, "have a group and a name without '/'", repr(self.key))
 
     @property
     def key(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from elastic.data.contract import Samples
 from elastic.data.imbalance import take_imbalanced
@@ -142,10 +143,33 @@ def _load(name: str, options: Mapping[str, Any], generator: torch.Generator) -> 
     except Exception as error:
         found = f"{type(error).__name__}: {error}"
         raise DataError(f"data `{name}`", "load", found, f"other options (elastic show {name})") from error
+    _check_parts(f"data `{name}`", samples)
     if len(samples.classes) < 2:
         raise DataError(f"data `{name}`", "have two classes or more", f"{list(samples.classes)}", "other data")
     _check_labels(f"data `{name}`", samples)
     return samples
+
+
+def _check_parts(data: str, samples: object) -> None:
+    """Raise a DataError unless a data set returned Samples whose tensors have one row for each label."""
+    if not isinstance(samples, Samples):
+        hint = "Samples(inputs, labels, classes) of elastic.data.contract"
+        raise DataError(data, "return Samples", type(samples).__name__, hint)
+    for name in ("labels", "inputs", "is_test", "fine_labels", "targets", "geodesic"):
+        part = getattr(samples, name)
+        if part is None and name not in ("labels", "inputs"):
+            continue
+        if not isinstance(part, Tensor):
+            raise DataError(f"{data}: `{name}`", "be a tensor", type(part).__name__, f"torch.as_tensor({name})")
+        if part.requires_grad:
+            raise DataError(f"{data}: `{name}`", "need no gradient", "requires_grad", f"{name}.detach()")
+        flat = name not in ("inputs", "targets")
+        if part.ndim == 0 or (flat and part.ndim != 1) or len(part) != len(samples.labels):
+            expected = "have one value for each sample" if flat else "have one row for each label"
+            found = f"shape {tuple(part.shape)} beside labels of shape {tuple(samples.labels.shape)}"
+            raise DataError(f"{data}: `{name}`", expected, found, f"another shape of `{name}`")
+        if name == "is_test" and part.dtype != torch.bool:
+            raise DataError(f"{data}: `{name}`", "be boolean (torch.bool)", f"{part.dtype}", "is_test.bool()")
 
 
 def _check_labels(data: str, samples: Samples) -> None:

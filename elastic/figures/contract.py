@@ -15,12 +15,12 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 
 from elastic.analysis.reading import OWN_DIMS, settings_axes
 from elastic.cube.names import ALONG_DIMS, RESERVED
 from elastic.display.average import average, average_words, is_positive, over_seeds
-from elastic.errors import NotMeasured, OptionError
+from elastic.errors import ElasticError, NotMeasured, OptionError
 from elastic.figures.labelling import (
     caption,
     epoch_axis,
@@ -38,6 +38,7 @@ from elastic.figures.labelling import (
 )
 from elastic.figures.page import Page, asked, asked_width, canvas, legend, panels
 from elastic.figures.style import COLUMN, PAGE, SEQUENTIAL, STYLE, colour, ink, line_styles, styled
+from elastic.protocol.formatting import one_line
 from elastic.registry import nearest, registry
 
 __all__ = [
@@ -75,6 +76,7 @@ def figure(name: str | None = None) -> Callable[[FigureFunction], FigureFunction
     """
 
     def enter(function: FigureFunction) -> FigureFunction:
+        is_shipped = function.__module__.partition(".")[0] == "elastic"
         known = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
 
         @wraps(function)
@@ -90,7 +92,7 @@ def figure(name: str | None = None) -> Callable[[FigureFunction], FigureFunction
             check_names(function.__name__, options, [*known, *SHARED_TYPES])
             page = Page(width, caption, ax)
             with asked(page, theme):
-                drawn = function(cube, **options)
+                drawn = function(cube, **options) if is_shipped else _drawn_by_own(function, cube, options)
             if page.used or (ax is None and width is None):
                 return drawn if ax is None else ax
             hint = "the figure as it is, or one that draws on elastic.figures.contract.canvas()"
@@ -102,6 +104,30 @@ def figure(name: str | None = None) -> Callable[[FigureFunction], FigureFunction
         return registered
 
     return enter
+
+
+def _drawn_by_own(function: FigureFunction, cube: xr.DataTree, options: Mapping[str, Any]) -> Figure:
+    """Return what a user's own figure draws.
+
+    Raises
+    ------
+    NotMeasured
+        If it fails, most often because the cube lacks what it shows: reports and `elastic plot` then leave it out.
+    OptionError
+        If it returns something else.
+    """
+    name = function.__name__
+    try:
+        drawn = function(cube, **options)
+    except ElasticError:
+        raise
+    except Exception as error:
+        found = one_line(f"{type(error).__name__}: {error}", 200)
+        hint = "mending its function (elastic.analysis.reading.read names a variable that a cube lacks)"
+        raise NotMeasured(f"figure `{name}`", "draw this cube", found, hint) from error
+    if not isinstance(drawn, FigureBase):
+        raise OptionError(f"figure `{name}`", "return a matplotlib Figure", type(drawn).__name__, "returning canvas()")
+    return drawn
 
 
 #: Options that every figure has, and their types.

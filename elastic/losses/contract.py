@@ -13,6 +13,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from elastic.errors import ElasticError, ModelError
+from elastic.protocol.formatting import one_line
 from elastic.registry import registry
 
 
@@ -123,9 +125,20 @@ def build_loss(name: str, options: dict[str, object] | None = None) -> Loss:
     ------
     UnknownName, OptionError
         If the loss is unknown, or its options are invalid.
+    ModelError
+        If its function fails, or returns something else.
     """
     entry = registry("losses").get(name, "loss")
-    built: Loss = entry.function(**entry.complete(options or {}))
+    complete = entry.complete(options or {})
+    try:
+        built = entry.function(**complete)
+    except ElasticError:
+        raise
+    except Exception as error:  # of the user's code
+        found = one_line(f"{type(error).__name__}: {error}", 200)
+        raise ModelError(f"loss `{name}`", "be built", found, f"mending its function, {name}(*, options)") from error
+    if not isinstance(built, Loss):
+        raise ModelError(f"loss `{name}`", "be a Loss", type(built).__name__, "Loss(per_sample, gradient)")
     listed = ", ".join(f"{option}={value!r}" for option, value in (options or {}).items())
     return replace(built, name=f"{name}({listed})" if listed else name)
 

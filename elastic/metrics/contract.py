@@ -15,6 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from elastic.cube.attributes import BOUNDS, bounds_attribute
+from elastic.errors import OptionError
 from elastic.registry import Entry, registry
 
 #: Name of a group of the cube: that of a registered probe.
@@ -80,12 +81,26 @@ def metrics_of(group: Group, readings: Collection[str]) -> list[Entry]:
 
 
 def evaluate(group: Group, readings: Mapping[str, Any], *, layerless: bool = False) -> dict[str, Tensor]:
-    """Compute every metric of a group for which the readings of one layer (or of the network) suffice."""
+    """Compute every metric of a group for which the readings of one layer (or of the network) suffice.
+
+    Raises
+    ------
+    OptionError
+        If a metric does not return a tensor of real numbers.
+    """
     return {
-        entry.name: entry.function(**{name: readings[name] for name in entry.parameters})
+        entry.name: _checked(entry, entry.function(**{name: readings[name] for name in entry.parameters}))
         for entry in metrics_of(group, readings)
         if entry.facts.layerless == layerless
     }
+
+
+def _checked(entry: Entry, value: object) -> Tensor:
+    """Return the value of a metric, if it is a tensor of real numbers."""
+    if isinstance(value, Tensor) and not value.is_complex():
+        return value
+    found = str(value.dtype) if isinstance(value, Tensor) else type(value).__name__
+    raise OptionError(f"metric `{entry.name}`", "return a tensor of real numbers", found, "another value")
 
 
 def attributes(entry: Entry) -> dict[str, Any]:

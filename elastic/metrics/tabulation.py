@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from elastic.errors import OptionError
 from elastic.metrics.contract import Group, evaluate, metrics_of
 from elastic.registry import Entry
 
@@ -50,6 +51,10 @@ def tabulate(
     for entry in variables_of(group, by_layer, {}):
         rows = {layer: to_array(values[entry.name]) for layer, values in evaluated.items() if entry.name in values}
         shape = next(iter(rows.values())).shape
+        if any(row.shape != shape for row in rows.values()):
+            found = ", ".join(sorted({str(row.shape) for row in rows.values()}))
+            hint = f"a value that has its dims {entry.facts.dims}"
+            raise OptionError(f"metric `{entry.name}`", "return one shape in every layer", found, hint)
         nothing = np.full(shape, np.nan)
         table[entry.name] = np.stack([rows.get(layer, nothing) for layer in layers])
     if of_network:

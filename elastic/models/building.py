@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from elastic.errors import ElasticError, ModelError
-from elastic.models.contract import INPUT, TappedModel, Task
+from elastic.models.contract import INPUT, Stages, TappedModel, Task
 from elastic.models.dry_run import blank_batch, first_line, trial
+from elastic.models.returned import version_of
 from elastic.registry import registry
 
 
@@ -83,9 +84,24 @@ def layers_on(model: TappedModel, example: Tensor) -> list[LayerRow]:
     return rows + [LayerRow(name, depth, f[0].numel()) for depth, (name, f) in enumerate(features.items(), start=1)]
 
 
+def _check_stages(name: str, model: Stages, batch: Tensor) -> None:
+    """Raise a ModelError if a stage overwrites the features of the one before it, or the inputs."""
+    features, before = batch.clone(), INPUT
+    with trial(model):
+        for stage, module in model.stages.items():
+            version, entering = version_of(features), features
+            features = module(entering)
+            if version_of(entering) != version:
+                found = f"a stage {stage!r} that overwrites them"
+                raise ModelError(f"model `{name}`: features of {before!r}", "stay as they are", found, "inplace=False")
+            before = stage
+
+
 def _check_outputs(name: str, model: TappedModel, task: Task) -> None:
     batch = blank_batch(model, task.input_shape)
     of_loss = "one a class" if task.loss_outputs is None else "which the loss reads"
+    if isinstance(model, Stages):
+        _check_stages(name, model, batch)
     with trial(model):
         logits, features = model(batch), model.taps(batch)
     if logits.shape != (len(batch), task.outputs):

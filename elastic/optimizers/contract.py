@@ -16,8 +16,9 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from elastic.errors import OptionError
-from elastic.registry import registry
+from elastic.errors import ElasticError, ModelError, OptionError
+from elastic.protocol.formatting import one_line
+from elastic.registry import nearest, registry
 from elastic.uncompiled import compiler_not_loaded_by
 
 #: Rates and decays up to here can be multiplied in float32.
@@ -52,8 +53,29 @@ class OptimizerFacts:
 def optimizer(
     name: str | None = None, *, ridge: str | None = None, momentum: str | float | None = None
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register a function ``(parameters, *, options) -> torch.optim.Optimizer``, with its `OptimizerFacts`."""
-    return registry("optimizers").register(name, OptimizerFacts(ridge, momentum))
+    """Register a function ``(parameters, *, options) -> torch.optim.Optimizer``, with its `OptimizerFacts`.
+
+    Raises
+    ------
+    ElasticError
+        If ``ridge`` or ``momentum`` names an option that the function does not have.
+    """
+
+    def enter(function: Callable[..., Any]) -> Callable[..., Any]:
+        signature = inspect.signature(function).parameters.values()
+        options = [p.name for p in signature if p.kind is p.KEYWORD_ONLY]
+        for fact, option in (("ridge", ridge), ("momentum", momentum)):
+            if isinstance(option, str) and option not in options:
+                field = f"`{fact}` of the optimizer `{name or function.__name__}`"
+                raise ElasticError(
+                    field,
+                    "name one of its options",
+                    repr(option),
+                    nearest(option, options, fallback="one of them, or None"),
+                )
+        return registry("optimizers").register(name, OptimizerFacts(ridge, momentum))(function)
+
+    return enter
 
 
 def ridge_of(name: str, options: Mapping[str, Any]) -> float:
@@ -100,14 +122,28 @@ def build_optimizer(name: str, options: Mapping[str, Any], parameters: Parameter
     ------
     UnknownName, OptionError
         If there is no such optimiser, or its options do not fit together.
+    ModelError
+        If its function fails, or returns something else.
     """
     entry = registry("optimizers").get(name)
+    complete = entry.complete(options)
     try:
-        built: torch.optim.Optimizer = entry.function(parameters, **entry.complete(options))
+        built = entry.function(parameters, **complete)
+    except ElasticError:
+        raise
     except ValueError as error:
         raise OptionError(
             f"`optimizer` {name}", "have options that fit together", str(error), f"elastic show {name}"
         ) from None
+    except Exception as error:  # of the user's code
+        found = one_line(f"{type(error).__name__}: {error}", 200)
+        raise ModelError(f"optimizer `{name}`", "be built", found, "mending its function") from error
+    if not isinstance(built, torch.optim.Optimizer):
+        hint = "returning one (a class of its own inherits from it)"
+        raise ModelError(f"optimizer `{name}`", "be a torch.optim.Optimizer", type(built).__name__, hint)
+    if not all("lr" in group for group in built.param_groups):
+        hint = "defaults={'lr': lr} in its class"
+        raise ModelError(f"optimizer `{name}`", "have a learning rate in each group", "no 'lr'", hint)
     return built
 
 
@@ -118,4 +154,5 @@ def needs_objective(optimizer: torch.optim.Optimizer) -> bool:
     >>> needs_objective(torch.optim.SGD([weight], lr=1.0)), needs_objective(torch.optim.LBFGS([weight]))
     (False, True)
     """
-    return inspect.signature(optimizer.step).parameters["closure"].default is inspect.Parameter.empty
+    closure = inspect.signature(optimizer.step).parameters.get("closure")
+    return closure is not None and closure.default is inspect.Parameter.empty

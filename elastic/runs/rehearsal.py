@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 
 from elastic.errors import ElasticError, ModelError, ProtocolError
+from elastic.losses.own_registered import check_registered
 from elastic.protocol import Protocol, Settings
 from elastic.protocol.formatting import one_line
 from elastic.runs.arithmetic import default_modes
@@ -45,6 +46,7 @@ def rehearse_cell(settings: Settings, device: str | None, allow: Sequence[str]) 
     An error of a user's model is left to the run, which stores its traceback.
     """
     setup = build_setup(settings, resolve_device(device or settings.training.device), tuple(allow))
+    _check_loss(setup, settings.loss.name)
     own = settings.model.name == "external"
     try:
         for probe in setup.probes.values():
@@ -63,3 +65,10 @@ def rehearse_cell(settings: Settings, device: str | None, allow: Sequence[str]) 
             found, hint = one_line(f"{type(error).__name__}: {error}", 200), "ordinary numbers in its options"
             raise ModelError("the first training step", "be possible", found, hint) from error
     return setup
+
+
+def _check_loss(setup: Setup, name: str) -> None:
+    """Check a user's registered loss on features of the width that it reads."""
+    model, loss, layout = setup.trainer.model, setup.trainer.loss, setup.layout
+    widths = {layer: width for layer, _, width in layout.layers}
+    check_registered(name, loss, widths[model.layer_of(loss.layer)], len(layout.classes))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from elastic._version import __version__
-from elastic.errors import ElasticError, StudyError
+from elastic.errors import ElasticError, StudyError, UnknownName
 
 #: Packages on which the numbers depend.
 PACKAGES = ("torch", "numpy", "scikit-learn", "xarray", "zarr")
@@ -45,7 +45,10 @@ def of_its_release(error: ElasticError, provenance: Mapping[str, Any], place: Pa
     writer = str(provenance.get("elastic_version") or "an unknown version")
     found = f"{error.found}, written by elastic {writer} (this is elastic {__version__})"
     hint = f"elastic {writer}, or a later one"
-    if writer == __version__:
+    if isinstance(error, UnknownName):
+        own = "the module that registers it, imported before the study is read"
+        hint = own if writer == __version__ else f"{hint}; {own}"
+    elif writer == __version__:
         hint = f"deleting {place.name} and running its protocol again: the runs are kept"
     return StudyError(error.field, error.expected, found, hint, place=str(place))
 

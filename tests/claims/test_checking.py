@@ -179,6 +179,7 @@ def test_a_mistake_among_a_study_s_own_claims_hides_no_other_verdict(study):
     checked = elastic.check(opened)
     assert [verdict.verdict for verdict in checked.verdicts] == ["supported", "error", "error"]
     assert "written by elastic" in checked.verdicts[1].findings[0].reason
+    assert "try the module that registers it" in checked.verdicts[1].findings[0].reason
     written = json.loads((study.folder / CLAIMS).read_text())["claims"]
     assert [claim["verdict"] for claim in written] == ["supported", "error", "error"]
     reported = report_table(read_context(opened))

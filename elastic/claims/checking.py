@@ -12,8 +12,9 @@ from elastic.claims.checked import Checked, write_checked
 from elastic.claims.contract import evidence_of
 from elastic.claims.verdicts import Verdict, unmeasured
 from elastic.claims.weighing import Weighed, judged_together, verdict_of, weigh, weigh_read
+from elastic.cube import Status
 from elastic.display.verdicts import FILE as CLAIMS
-from elastic.errors import NotMeasured
+from elastic.errors import NotMeasured, StudyError
 from elastic.protocol import Component, read_claims
 from elastic.protocol.reading import Given
 from elastic.registry import registry
@@ -58,13 +59,30 @@ def check_cube(study: Study, cube: xr.DataTree, *, claims: Given | None = None) 
         verdicts = verdicts_on(cube, study.claims, study=study)
         keeps = bool(study.claims) and not study.published
         if keeps:
-            register_verdicts(study.folder, study.facts["protocol"]["claims"], study.facts["axes"].get("seed", ()))
+            seeds = study.facts["axes"].get("seed", ())
+            early = seeds_with_records(cube) if under_way(study) else None
+            register_verdicts(study.folder, study.facts["protocol"]["claims"], seeds, early)
         checked = Checked(study.name, study.digest, verdicts, standing=standing_of(study))
         if keeps:
             write_checked(study.folder / CLAIMS, checked)
         return checked
     read = [weigh_read(cube, number, claim, study) for number, claim in enumerate(read_claims(claims))]
     return Checked(study.name, study.digest, judged_together(read))
+
+
+def under_way(study: Study) -> bool:
+    """Return whether a run of a study has not ended; a run that cannot be read does not count."""
+    try:
+        return not all(run.ended for run in study.runs())
+    except StudyError:  # the sealed cube is read all the same
+        return False
+
+
+def seeds_with_records(cube: xr.DataTree) -> list[Any]:
+    """Return the labels of the seeds of which a cube has numbers."""
+    status = cube["training"]["status"]
+    recorded = (status != Status.MISSING).any([dim for dim in status.dims if dim != "seed"])
+    return list(recorded["seed"].values[recorded.values].tolist())
 
 
 def verdicts_on(cube: xr.DataTree, asked: Sequence[Component], *, study: Study | None = None) -> tuple[Verdict, ...]:

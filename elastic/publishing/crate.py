@@ -82,7 +82,7 @@ def crate_of(study: Study, folder: Path, sums: Mapping[str, str], publication: P
 
 
 def times_of(study: Study) -> tuple[str, str]:
-    """Return the UTC times of a study's start and of its first verdicts on all runs; unknown ones are the time of the last entry.
+    """Return the UTC times of a study's start and of its first verdicts on all runs; unknown: that of the last entry.
 
     Times are those of the history of the claims. A study without a history has neither.
     """

@@ -21,6 +21,7 @@ from elastic.registry import registry
 from elastic.study import Study, open_study
 from elastic.study.claim_history import register_verdicts
 from elastic.study.claim_standing import standing_of
+from elastic.study.run_status import LOST
 
 __all__ = ["Checked", "check", "check_cube", "verdict_on", "verdicts_on"]
 
@@ -55,6 +56,7 @@ def check(study: Study | Path | str, *, claims: Given | None = None) -> Checked:
 
 def check_cube(study: Study, cube: xr.DataTree, *, claims: Given | None = None) -> Checked:
     """Check claims on the cube of a study, which the caller has already read; otherwise like `check`."""
+    notes = notes_on(study)
     if claims is None:
         verdicts = verdicts_on(cube, study.claims, study=study)
         keeps = bool(study.claims) and not study.published
@@ -62,18 +64,26 @@ def check_cube(study: Study, cube: xr.DataTree, *, claims: Given | None = None) 
             seeds = study.facts["axes"].get("seed", ())
             early = seeds_with_records(cube) if under_way(study) else None
             register_verdicts(study.folder, study.facts["protocol"]["claims"], seeds, early)
-        checked = Checked(study.name, study.digest, verdicts, standing=standing_of(study))
+        checked = Checked(study.name, study.digest, verdicts, standing=standing_of(study), notes=notes)
         if keeps:
             write_checked(study.folder / CLAIMS, checked)
         return checked
     read = [weigh_read(cube, number, claim, study) for number, claim in enumerate(read_claims(claims))]
-    return Checked(study.name, study.digest, judged_together(read))
+    return Checked(study.name, study.digest, judged_together(read), notes=notes)
+
+
+def notes_on(study: Study) -> tuple[str, ...]:
+    """Return what the study says of its numbers; a run that cannot be read does not stop a check of the sealed cube."""
+    try:
+        return tuple(study.notes())
+    except StudyError:
+        return ()
 
 
 def under_way(study: Study) -> bool:
-    """Return whether a run of a study has not ended; a run that cannot be read does not count."""
+    """Return whether a run of a study has not ended; a lost run, and one that cannot be read, do not count."""
     try:
-        return not all(run.ended for run in study.runs())
+        return not all(run.ended or run.state == LOST for run in study.runs())
     except StudyError:  # the sealed cube is read all the same
         return False
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +19,16 @@ from typing import Any
 from elastic.cube.atomic import read_regular, translate_os_errors
 from elastic.cube.checked_files import decode_json
 from elastic.cube.epoch_files import FOLDER, record_files
+from elastic.cube.report_file import check_is_folder
 from elastic.errors import Damaged
 from elastic.protocol.canonical import digest
 from elastic.study.copies import run_in
 from elastic.study.recorded_contents import Contents, contents
 
 RUN = "run.json"
+
+#: Names of the folders of runs (`run_digest`, and of cells).
+NAME = "[0-9a-f]{16}"
 
 #: Key of study.json that marks a recorded study; its value is the version of the format.
 MARK, FORMAT = "recorded", 1
@@ -77,7 +82,10 @@ def read_runs(folder: Path, leave_out: str = "") -> list[RecordedRun]:
     """
     with translate_os_errors(folder / "runs", "be readable"):
         names = sorted(path.name for path in (folder / "runs").iterdir()) if os.path.lexists(folder / "runs") else []
-    paths = [folder / "runs" / name / RUN for name in names if name != leave_out]
+    names = [name for name in names if name != leave_out]
+    for name in filter(re.compile(NAME).fullmatch, names):
+        check_is_folder(folder / "runs" / name)
+    paths = [folder / "runs" / name / RUN for name in names]
     runs = [run for path in paths if (run := _read_run(path)) is not None]
     return sorted(runs, key=lambda run: [_order(value) for value in run.coordinates.values()])
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,10 @@ class Seal:
     def notes(self, folder: Path) -> list[str]:
         """Return what the numbers of the study lack, one sentence a run."""
         end = "; its numbers are in the sealed cube" + (", and are not counted here" if not self.is_current else "")
-        return [f"{named(run)}: the folder of this run is gone{end} (elastic verify {folder})" for run in self.lost]
+        return [
+            f"{named(run)}: the folder of this run is gone{end} (elastic verify {quote(str(folder))})"
+            for run in self.lost
+        ]
 
 
 def seal_of(folder: Path, digest: str, runs: Sequence[RunStatus]) -> Seal:

@@ -1,4 +1,4 @@
-"""A study says whether its sealed cube is up to date, which runs no process carries out, and which are lost or copies."""
+"""A study says whether its sealed cube is up to date, and which runs are interrupted, lost or copies."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from support import recordings
 
 import elastic
 from elastic.claims.verdict_table import verdict_table
+from elastic.errors import Damaged
 from elastic.listing.studies import how_to_resume, status_table, study_facts
 from elastic.report.context import read_context
 from elastic.report.history import history
 from elastic.study.creation import make_study
+from elastic.study.verification import verify
 from elastic.watching.live import Watched
 
 
@@ -60,12 +62,11 @@ def test_a_seal_of_a_study_that_was_extended_is_out_of_date(finished_study, tmp_
 
 
 def test_a_run_under_way_is_told_from_one_that_was_interrupted(loop):
-    with pytest.raises(KeyboardInterrupt), recordings.recorder(loop, coordinates={"seed": 9, "norm": True}) as open_run:
-        open_run.record(0)
-        study = open_run.study
-        assert study.runs()[-1].state == "under way"
-        assert how_to_resume(study) == ""
-        raise KeyboardInterrupt
+    recorder = recordings.recorder(loop, coordinates={"seed": 9, "norm": True})
+    recorder.record(0)
+    assert recorder.study.runs()[-1].state == "under way"
+    assert how_to_resume(recorder.study) == ""
+    recorder.__exit__(KeyboardInterrupt, None, None)
     study = elastic.open_study(loop)
     assert study.runs()[-1].state == "interrupted"
     assert "3 of 4 runs ended, 1 interrupted, cube not sealed" in shown(status_table(study))
@@ -120,9 +121,8 @@ def test_a_run_of_a_protocol_whose_folder_is_gone_is_lost_and_its_sealed_numbers
     assert [run.state for run in study.runs()] == ["done", "lost"]
     assert study.cube.identical(finished_study.cube)
     (note,) = study.notes()
-    assert (
-        note == f"seed=1: the folder of this run is gone; its numbers are in the sealed cube (elastic verify {folder})"
-    )
+    words = "the folder of this run is gone; its numbers are in the sealed cube"
+    assert note == f"seed=1: {words} (elastic verify {folder})"
     assert "under way" not in " ".join(history(read_context(study)).warnings)
 
 
@@ -142,5 +142,22 @@ def test_a_copy_of_a_run_is_named_and_not_counted(loop, finished_study, tmp_path
 def test_a_recorded_run_that_was_renamed_is_no_copy(loop):
     run = folder_of(loop, 1)
     run.rename(run.with_name("renamed"))
-    with pytest.raises(elastic.errors.Damaged, match=f"found that of the run {run.name}; try renaming the folder to"):
+    with pytest.raises(Damaged, match=f"found that of the run {run.name}; try renaming the folder to"):
         elastic.open_study(loop)
+
+
+@pytest.mark.parametrize(
+    ("put", "words"), [("file", "a file"), ("link", "a link to /nowhere, where there is no folder")]
+)
+@pytest.mark.parametrize("kind", ["recorded", "of a protocol"])
+def test_what_is_no_folder_in_place_of_a_run_is_named(loop, finished_study, tmp_path, kind, put, words):
+    folder = loop if kind == "recorded" else shutil.copytree(finished_study.folder, tmp_path / "small")
+    run = folder_of(folder, 1)
+    shutil.rmtree(run)
+    run.write_text("") if put == "file" else run.symlink_to("/nowhere")
+    with pytest.raises(Damaged, match=rf"{run.name}` should be the folder of a run; found {words}; try putting"):
+        elastic.open_study(folder).runs()
+    wrong = verify(folder).damaged
+    assert [(one.path, one.found) for one in wrong] == [(f"runs/{run.name}", f"{words}, in place of a run's folder")]
+    if kind == "of a protocol":  # its sealed numbers are right
+        assert elastic.open_study(folder).cube.identical(finished_study.cube)

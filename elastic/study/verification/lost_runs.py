@@ -10,7 +10,7 @@ from elastic.study.recorded import run_digest
 from elastic.study.seal_state import run_key, sealed_runs
 from elastic.study.study import RUNS, Study
 from elastic.study.verification.findings import Finding, State
-from elastic.study.verification.reading import attempted
+from elastic.study.verification.reading import attempted, is_there
 from elastic.study.verification.sealed_files import Manifest, open_cube
 
 
@@ -33,7 +33,7 @@ def lost_runs(folder: Path, manifest: Manifest, study: Study) -> Iterator[Findin
     cells = {run_key(cell["coordinates"]): str(cell["digest"]) for cell in study.cells}
     for labels in recorded or ():
         cell = cells.get(run_key(labels)) or (_digest(study, labels) if study.recorded else "")
-        if cell and not (folder / RUNS / cell).is_dir():
+        if cell and not is_there(folder / RUNS / cell):
             again = "recording" if study.recorded else "running"
             yield Finding(f"{RUNS}/{cell}", State.MISSING, f"its numbers are in the sealed cube; try {again} it again")
 

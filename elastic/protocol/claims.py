@@ -63,7 +63,8 @@ def complete_claims(
     if len(written) > MOST:
         error = ProtocolError("`claims`", f"be at most {MOST:,} claims", f"{len(written):,}", "several studies")
         return written, [Problem(("claims",), error)]
-    completed, problems = [], []
+    completed: list[Any] = []
+    problems: list[Problem] = []
     for number, component in enumerate(written):
         path: Path = ("claims", number)
         claim, claim_problems = complete_component(path, "claims", component, shared={"name"}, earlier=earlier)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from elastic.claims.checked import Checked, write_checked
@@ -92,7 +93,7 @@ def seeds_with_records(cube: xr.DataTree) -> list[Any]:
     """Return the labels of the seeds of which a cube has numbers."""
     status = cube["training"]["status"]
     recorded = (status != Status.MISSING).any([dim for dim in status.dims if dim != "seed"])
-    return list(recorded["seed"].values[recorded.values].tolist())
+    return list(np.asarray(recorded["seed"])[np.asarray(recorded)].tolist())
 
 
 def verdicts_on(cube: xr.DataTree, asked: Sequence[Component], *, study: Study | None = None) -> tuple[Verdict, ...]:

@@ -30,6 +30,8 @@ class Checked:
         Confidence level of the intervals.
     standing
         When the study's claims were registered; None for claims of another protocol, which are always exploratory.
+    notes
+        What is missing in the numbers of the study, or not counted: runs whose folder is gone, copies of runs.
     """
 
     study: str
@@ -37,6 +39,7 @@ class Checked:
     verdicts: tuple[Verdict, ...]
     level: float = LEVEL
     standing: Standing | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def exploratory(self) -> bool:
@@ -71,6 +74,7 @@ class Checked:
             "exploratory": self.exploratory,
             "standing": self.standing.to_json() if self.standing else None,
             "claims": [verdict.to_json() for verdict in self.verdicts],
+            **({"notes": list(self.notes)} if self.notes else {}),
         }
 
 

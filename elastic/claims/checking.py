@@ -6,20 +6,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from elastic.claims.checked import Checked, write_checked
 from elastic.claims.contract import evidence_of
 from elastic.claims.verdicts import Verdict, unmeasured
 from elastic.claims.weighing import Weighed, judged_together, verdict_of, weigh, weigh_read
+from elastic.cube import Status
 from elastic.display.verdicts import FILE as CLAIMS
-from elastic.errors import NotMeasured
+from elastic.errors import NotMeasured, StudyError
 from elastic.protocol import Component, read_claims
 from elastic.protocol.reading import Given
 from elastic.registry import registry
 from elastic.study import Study, open_study
 from elastic.study.claim_history import register_verdicts
 from elastic.study.claim_standing import standing_of
+from elastic.study.run_status import LOST
 
 __all__ = ["Checked", "check", "check_cube", "verdict_on", "verdicts_on"]
 
@@ -54,17 +57,43 @@ def check(study: Study | Path | str, *, claims: Given | None = None) -> Checked:
 
 def check_cube(study: Study, cube: xr.DataTree, *, claims: Given | None = None) -> Checked:
     """Check claims on the cube of a study, which the caller has already read; otherwise like `check`."""
+    notes = notes_on(study)
     if claims is None:
         verdicts = verdicts_on(cube, study.claims, study=study)
         keeps = bool(study.claims) and not study.published
         if keeps:
-            register_verdicts(study.folder, study.facts["protocol"]["claims"], study.facts["axes"].get("seed", ()))
-        checked = Checked(study.name, study.digest, verdicts, standing=standing_of(study))
+            seeds = study.facts["axes"].get("seed", ())
+            early = seeds_with_records(cube) if under_way(study) else None
+            register_verdicts(study.folder, study.facts["protocol"]["claims"], seeds, early)
+        checked = Checked(study.name, study.digest, verdicts, standing=standing_of(study), notes=notes)
         if keeps:
             write_checked(study.folder / CLAIMS, checked)
         return checked
     read = [weigh_read(cube, number, claim, study) for number, claim in enumerate(read_claims(claims))]
-    return Checked(study.name, study.digest, judged_together(read))
+    return Checked(study.name, study.digest, judged_together(read), notes=notes)
+
+
+def notes_on(study: Study) -> tuple[str, ...]:
+    """Return what the study says of its numbers; a run that cannot be read does not stop a check of the sealed cube."""
+    try:
+        return tuple(study.notes())
+    except StudyError:
+        return ()
+
+
+def under_way(study: Study) -> bool:
+    """Return whether a run of a study has not ended; a lost run, and one that cannot be read, do not count."""
+    try:
+        return not all(run.ended or run.state == LOST for run in study.runs())
+    except StudyError:  # the sealed cube is read all the same
+        return False
+
+
+def seeds_with_records(cube: xr.DataTree) -> list[Any]:
+    """Return the labels of the seeds of which a cube has numbers."""
+    status = cube["training"]["status"]
+    recorded = (status != Status.MISSING).any([dim for dim in status.dims if dim != "seed"])
+    return list(np.asarray(recorded["seed"])[np.asarray(recorded)].tolist())
 
 
 def verdicts_on(cube: xr.DataTree, asked: Sequence[Component], *, study: Study | None = None) -> tuple[Verdict, ...]:

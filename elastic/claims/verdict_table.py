@@ -19,15 +19,16 @@ COLOURS = {SUPPORTED: "green", REFUTED: "red", INCONCLUSIVE: "yellow", ERROR: "r
 
 def verdict_table(checked: Checked) -> RenderableType:
     """Return the verdicts of a study: a heading, then each claim with its effects and intervals."""
+    notes = [Text(f"note: {note}", style="yellow") for note in checked.notes]
     if not checked.verdicts:
-        return Text(f"{checked.study} has no claims; --claims FILE checks those of another protocol")
+        return Group(Text(f"{checked.study} has no claims; --claims FILE checks those of another protocol"), *notes)
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column()
     for number, verdict in enumerate(checked.verdicts):
         label = Text(f"{SIGNS[verdict.verdict]} {verdict.verdict}", style=f"bold {COLOURS[verdict.verdict]}")
         grid.add_row(label, Padding(Group(_verdict_lines(verdict), *_late(checked, number)), (0, 0, 1, 0)))
-    return Group(_heading(checked), *map(_dim, standing_lines(checked)), Text(""), grid)
+    return Group(_heading(checked), *map(_dim, standing_lines(checked)), *notes, Text(""), grid)
 
 
 def standing_lines(checked: Checked) -> list[str]:

@@ -20,6 +20,8 @@ def status(study: Path, as_json: bool) -> None:
 
     opened = elastic.open_study(study)
     show(studies.study_facts(opened) if as_json else studies.status_table(opened), as_json)
+    if not as_json and (line := studies.how_to_resume(opened)):
+        click.echo(line)  # whole, to be copied
 
 
 @cli.command()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +114,27 @@ def read_report(folder: Path) -> dict[str, Any]:
     return report
 
 
+def check_is_folder(folder: Path) -> None:
+    """Raise if something else than a folder has the name of a run; nothing there is a run that has not begun.
+
+    Raises
+    ------
+    Damaged
+        If it is a file, or a symbolic link that leads nowhere.
+    """
+    if wrong := no_folder(folder):
+        hint = "putting the run's folder back, or moving this away and running again: the run is then made anew"
+        raise Damaged(f"`{folder.name}`", "be the folder of a run", wrong, hint, place=str(folder))
+
+
+def no_folder(path: Path) -> str:
+    """Return what is in place of a folder; "" if it is one, or nothing is there."""
+    with translate_os_errors(path, "be readable"):
+        if path.is_dir() or not os.path.lexists(path):
+            return ""
+        return f"a link to {os.readlink(path)}, where there is no folder" if path.is_symlink() else "a file"  # noqa: PTH115
+
+
 def read_progress(folder: Path) -> Progress:
     """Return the progress of a run, from its status.json and the names of its records.
 
@@ -121,8 +143,9 @@ def read_progress(folder: Path) -> Progress:
     Raises
     ------
     Damaged
-        If status.json is damaged, or the layout that is read, or a run has ended without a record.
+        If status.json is damaged, or the layout that is read, or a run has ended without a record, or is no folder.
     """
+    check_is_folder(folder)
     report, names = read_report(folder), record_files(folder / FOLDER)
     # Without the layout the records cannot be read: it says so.
     is_stated = "epochs" in report and (folder / LAYOUT).exists()

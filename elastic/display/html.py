@@ -35,7 +35,7 @@ def study_html(
     folder
         Folder of the study.
     states
-        Returns the state of each run: "waiting", "under way", "done" or "diverged".
+        Returns the state of each run: "waiting", "under way", "interrupted", "done" or "diverged".
     cube
         Returns the cube; runs may be unfinished.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from shlex import quote
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -11,21 +12,26 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from elastic.cube import is_sealed
+from elastic.cube.report_file import UNDER_WAY
 from elastic.display.numbers import epoch_of
-from elastic.study import RunStatus, Study
+from elastic.study import PROTOCOL, RunStatus, Study
+from elastic.study.run_status import INTERRUPTED
 
 
 def study_facts(study: Study) -> dict[str, Any]:
     """Return the state of a study as a JSON-serializable mapping."""
+    runs = study.runs()
+    seal = study.seal_state(runs)
     return {
         "name": study.name,
         "folder": str(study.folder),
         "digest": study.digest,
         "recorded": study.recorded,
-        "sealed": is_sealed(study.folder),
+        "sealed": seal.is_current,
+        "seal": str(seal),
         "cube": str(study.folder / "cube.zarr"),
-        "runs": [asdict(run) for run in study.runs()],
+        "runs": [asdict(run) for run in runs],
+        "notes": study.notes(runs),
     }
 
 
@@ -39,11 +45,30 @@ def status_table(study: Study) -> RenderableType:
         seconds = f"{sum(run.seconds.values()):.1f}" if run.seconds else "–"
         values = [Text(str(value)) for value in run.coordinates.values()]
         table.add_row(*values, run.state, epoch_of(run.epoch, run.epochs, "/"), seconds, f"runs/{run.cell}")
-    return Group(Text(study_state(study, runs), style="bold"), table)
+    notes = [Text(f"note: {note}", style="yellow") for note in study.notes(runs)]
+    return Group(Text(study_state(study, runs), style="bold"), table, *notes)
 
 
 def study_state(study: Study, runs: Sequence[RunStatus]) -> str:
-    """Return one line with the number of ended runs and whether the cube is sealed."""
-    ended = sum(run.ended for run in runs)
-    sealed = "sealed" if is_sealed(study.folder) else "not sealed"
-    return f"{study.name}: {ended} of {len(runs)} runs ended, cube {sealed}"
+    """Return one line with the number of ended and interrupted runs, and whether the cube is sealed and up to date."""
+    ended, stopped = (sum(which(run) for run in runs) for which in (lambda run: run.ended, _is_interrupted))
+    states = [f"{ended} of {len(runs)} runs ended", *([f"{stopped} interrupted"] if stopped else [])]
+    return f"{study.name}: {', '.join(states)}, cube {study.seal_state(runs)}"
+
+
+def _is_interrupted(run: RunStatus) -> bool:
+    return run.state == INTERRUPTED
+
+
+def how_to_resume(study: Study) -> str:
+    """Return how to go on with a study that was interrupted; "" if a run is under way, or all have ended."""
+    runs = study.runs()
+    if not any(map(_is_interrupted, runs)) or any(run.state == UNDER_WAY for run in runs):
+        return ""
+    if study.recorded:
+        return "resume: the training loop again, with a Recorder of the same coordinates"
+    place, folder = study.folder / PROTOCOL, study.folder
+    if folder.absolute().name != study.name or not place.is_file():
+        return "resume: the command that began the study"
+    out = folder.parent if folder.name else folder.absolute().parent
+    return f"resume: elastic run {quote(str(place))} --out {quote(str(out))}"

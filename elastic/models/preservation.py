@@ -125,13 +125,36 @@ def preserved(module: nn.Module, *, parameters: bool = True) -> Iterator[ModuleS
     (True, False)
     """
     state = state_of(module, parameters=parameters)
-    with generators_preserved(module):
+    with generators_preserved(module), gradients_set_aside(module):
         try:
             with state_kept(module, state):
                 yield state
         finally:
             with torch.no_grad():
                 state.restore()
+
+
+@contextmanager
+def gradients_set_aside(module: nn.Module) -> Iterator[None]:
+    """Give the parameters of a module their own gradients back when the block ends, with the values that they had.
+
+    A backward pass inside a forward pass adds to a gradient in place. None are copied: inside the block there are none.
+
+    >>> net = nn.Linear(1, 1)
+    >>> net(torch.ones(1, 1)).sum().backward()
+    >>> with gradients_set_aside(net):
+    ...     net(torch.ones(1, 1)).sum().backward()
+    >>> net.bias.grad.item()
+    1.0
+    """
+    aside = [(parameter, parameter.grad) for parameter in module.parameters() if parameter.grad is not None]
+    for parameter, _ in aside:
+        parameter.grad = None
+    try:
+        yield
+    finally:
+        for parameter, gradient in aside:
+            parameter.grad = gradient
 
 
 @contextmanager

@@ -63,7 +63,8 @@ def complete_claims(
     if len(written) > MOST:
         error = ProtocolError("`claims`", f"be at most {MOST:,} claims", f"{len(written):,}", "several studies")
         return written, [Problem(("claims",), error)]
-    completed, problems = [], []
+    completed: list[Any] = []
+    problems: list[Problem] = []
     for number, component in enumerate(written):
         path: Path = ("claims", number)
         claim, claim_problems = complete_component(path, "claims", component, shared={"name"}, earlier=earlier)
@@ -72,6 +73,8 @@ def complete_claims(
             entry = registry("claims").get(claim["name"])
             problems += _misfits(path, entry, claim, axes, along or {}) if axes is not None else ()
             claim = without_later(entry.options, claim)
+            if claim in completed:
+                problems.append(_repeated(path, completed.index(claim)))
         completed.append(claim)
     return completed, problems
 
@@ -158,6 +161,12 @@ def _read(number: int, claim: Any, problems: list[Problem], places: Places) -> R
 
 def _is_claim(claim: Any) -> bool:
     return isinstance(claim, dict) and isinstance(claim.get("name", ""), str)
+
+
+def _repeated(path: Path, first: int) -> Problem:
+    """Return the problem of a claim that stands twice: each would be judged more strictly for the other."""
+    found = f"the claim {dotted(('claims', first))} once more, with the same options"
+    return Problem(path, ProtocolError(dotted(path), "differ from the claims before it", found, "removing one of them"))
 
 
 def _shapeless(number: int, claim: Any) -> Problem:

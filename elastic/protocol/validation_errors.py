@@ -214,7 +214,12 @@ def _example(model: type[pydantic.BaseModel], full: Path, path: Path) -> str | N
         return None  # its keys are chosen by the user: show an example of the whole mapping
     if field and isinstance(field.default, Component):
         return f"{full[-1]}: {spelled(field.default.canonical())}"
-    known = {name: field.examples[0] for name, field in inner.model_fields.items() if field.examples}
+    fields = inner.model_fields
+    chosen = {} if "name" in fields else fields  # of a component its own name comes first
+    known = {
+        name: spelled(one.default.canonical()) for name, one in chosen.items() if isinstance(one.default, Component)
+    }
+    known |= {name: json.dumps(field.examples[0]) for name, field in fields.items() if field.examples}
     key = next(iter(known), "name")
-    example = f"{{{key}: {json.dumps(known[key]) if known else '…'}}}"
+    example = f"{{{key}: {known[key] if known else '…'}}}"
     return example if isinstance(full[-1], int) else f"{full[-1]}: {example}"

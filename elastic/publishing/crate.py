@@ -14,7 +14,7 @@ from elastic.errors import StudyError
 from elastic.publishing.contents import CLAIMS, CRATE, CUBE, DATA, FIGURES, MEANINGS, PROTOCOL, SUMS
 from elastic.study import Study
 from elastic.study.claim_history import CLAIMS as REGISTERED
-from elastic.study.claim_history import VERDICTS, read_history
+from elastic.study.claim_history import RECORDED, VERDICTS, read_history
 
 if TYPE_CHECKING:
     from rocrate.rocrate import ROCrate
@@ -82,7 +82,7 @@ def crate_of(study: Study, folder: Path, sums: Mapping[str, str], publication: P
 
 
 def times_of(study: Study) -> tuple[str, str]:
-    """Return the UTC times of a study's start and of its first verdicts; unknown ones are the time of the last entry.
+    """Return the UTC times of a study's start and of its first verdicts on all runs; unknown: that of the last entry.
 
     Times are those of the history of the claims. A study without a history has neither.
     """
@@ -90,7 +90,8 @@ def times_of(study: Study) -> tuple[str, str]:
     if not history:
         return "", ""
     began = next((one["time"] for one in history if one["event"] == REGISTERED), "")
-    ended = next((one["time"] for one in history if one["event"] == VERDICTS), history[-1]["time"])
+    verdicts = (one["time"] for one in history if one["event"] == VERDICTS and RECORDED not in one)  # of ended runs
+    ended = next(verdicts, history[-1]["time"])
     return str(began), str(ended)
 
 

@@ -52,6 +52,8 @@ class Context:
         Why the claims could not be checked; "" if they were, or there are none.
     standing
         When the claims were registered; None if there are none or they could not be checked.
+    notes
+        Of `elastic.study.Study.notes`: runs whose folder is gone, copies of runs.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Context:
     verdicts: tuple[Verdict, ...]
     unchecked: str
     standing: Standing | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -125,6 +128,7 @@ def read_context(study: Study) -> Context:
         verdicts=verdicts,
         unchecked=unchecked,
         standing=standing,
+        notes=tuple(study.notes(runs)),
     )
 
 

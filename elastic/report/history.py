@@ -13,7 +13,14 @@ from elastic.report.context import Context
 from elastic.study import RunStatus
 
 #: Symbol of each state of a run.
-SYMBOLS: Mapping[str, str] = {"done": "✓", "diverged": "✗", "under way": "…", "waiting": "·"}
+SYMBOLS: Mapping[str, str] = {
+    "done": "✓",
+    "diverged": "✗",
+    "under way": "…",
+    "interrupted": "‖",
+    "lost": "?",
+    "waiting": "·",
+}
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ def history(context: Context) -> History:
         axes=tuple(runs[0].coordinates) if runs else (),
         rows=tuple(_row(run, report) for run, report in zip(runs, context.reports, strict=True)),
         states={state: context.states[state] for state in SYMBOLS if state in context.states},
-        warnings=tuple(_warnings(context.states, len(runs))),
+        warnings=(*_warnings(context.states, len(runs)), *(f"{note}." for note in context.notes)),
         facts={name: lines for name, lines in _facts(context).items() if lines},
     )
 
@@ -60,9 +67,11 @@ def _row(run: RunStatus, report: Mapping[str, Any]) -> RunRow:
 
 def _warnings(states: Mapping[str, int], count: int) -> list[str]:
     warnings = []
-    if to_come := states.get("waiting", 0) + states.get("under way", 0):
+    if to_come := sum(states.get(state, 0) for state in ("waiting", "under way", "interrupted")):
+        is_idle = states.get("interrupted", 0) and not states.get("under way", 0)
+        words = "was interrupted, and can be resumed" if is_idle else "is still under way"
         warnings.append(
-            f"This study is still under way: {count - to_come} of {count} runs have ended. Everything here is what the "
+            f"This study {words}: {count - to_come} of {count} runs have ended. Everything here is what the "
             "runs hold so far, and may change."
         )
     if diverged := states.get("diverged", 0):

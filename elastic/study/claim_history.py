@@ -3,7 +3,8 @@
 Entries are only appended. An entry is one of four events:
 
 - ``claims``: claims were registered, with their digest, and how many runs had records;
-- ``verdicts``: verdicts were computed, on which seeds;
+- ``verdicts``: verdicts were computed, on which seeds; before all runs had ended, or without a run, ``recorded`` has
+  the seeds that had records;
 - ``restart``: runs were dropped;
 - ``published``: first publication of a study without any other recorded time.
 
@@ -31,6 +32,9 @@ FILE = "claims_history.json"
 
 #: Events.
 CLAIMS, VERDICTS, RESTART, PUBLISHED = "claims", "verdicts", "restart", "published"
+
+#: Key of an entry of verdicts: the seeds that had records, if runs of the study had none or had not ended.
+RECORDED = "recorded"
 
 #: File whose presence shows that verdicts were computed before there was a history.
 CHECKED = "claims.json"
@@ -153,16 +157,32 @@ def register_restart(folder: Path) -> None:
                 _append(folder, read_history(folder), {"event": RESTART, **evidence})
 
 
-def register_verdicts(folder: Path, claims: Sequence[Mapping[str, Any]], seeds: Sequence[Any]) -> None:
-    """Append an entry for verdicts on these seeds, unless it equals the last one; do nothing in a read-only folder."""
+def register_verdicts(
+    folder: Path, claims: Sequence[Mapping[str, Any]], seeds: Sequence[Any], recorded: Sequence[Any] | None = None
+) -> None:
+    """Append an entry for verdicts, unless it equals the last one; do nothing in a read-only folder.
+
+    Parameters
+    ----------
+    folder, claims
+        Of the study.
+    seeds
+        All seeds of the study.
+    recorded
+        Those with records, if the verdicts are not on all runs to their ends. Without any there are no verdicts.
+    """
+    if recorded is not None and not recorded:
+        return
     asked = {"claims_digest": claims_digest(claims), "seeds": list(seeds)}
+    partial = {} if recorded is None else {RECORDED: list(recorded)}
     with suppress(StudyError):
         before = read_history(folder)
         last = next((one for one in reversed(before) if one["event"] == VERDICTS), None)
-        if not before or (last and {key: last[key] for key in asked} == asked):
+        known = last and {key: last[key] for key in (*asked, RECORDED) if key in last}
+        if not before or known == {**asked, **partial}:
             return
         with study_lock(folder):
-            _append(folder, read_history(folder), {"event": VERDICTS, **asked})
+            _append(folder, read_history(folder), {"event": VERDICTS, **asked, **partial})
 
 
 def register_publication(folder: Path, name: str) -> None:
@@ -184,7 +204,8 @@ def _evidence(folder: Path, before: Sequence[Entry]) -> dict[str, Any]:
     """Return which results of the study existed so far, including those of runs dropped since."""
     runs = sorted((folder / RUNS).iterdir()) if (folder / RUNS).is_dir() else []
     begun = sum(bool(record_files(run / FOLDER)) for run in runs if (run / FOLDER).is_dir())
-    seen = bool(read_manifest(folder)) or (folder / CHECKED).exists()
+    # A history has entries of its own for verdicts; a claims.json is also written where no run has records yet.
+    seen = bool(read_manifest(folder)) or (not before and (folder / CHECKED).exists())
     return {
         "runs_with_records": max(begun, *(one.get("runs_with_records", 0) for one in before), 0),
         "cube_seen": seen or any(one.get("cube_seen", False) or one["event"] == VERDICTS for one in before),

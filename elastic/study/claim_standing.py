@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from elastic.errors import StudyError
 from elastic.protocol.canonical import digest
-from elastic.study.claim_history import CLAIMS, RESTART, VERDICTS, Entry, claims_digest, read_history
+from elastic.study.claim_history import CLAIMS, RECORDED, RESTART, VERDICTS, Entry, claims_digest, read_history
 
 if TYPE_CHECKING:
     from elastic.study.study import Study
@@ -42,13 +42,15 @@ class Standing:
     withdrawn
         Claims registered before training and withdrawn since.
     seeds_at_first_verdict
-        Seeds of the first verdicts; None if there were none, or that is not recorded.
+        Seeds of the study at the first verdicts; None if there were none, or that is not recorded.
     seeds_added, seeds_dropped
         Seeds added since the first verdict, and seeds removed since.
     verdicts
         How often verdicts were computed on other seeds or claims than before.
     note
         Why the history is not available; "" if it is.
+    recorded_at_first_verdict
+        Seeds that had records at the first verdicts, if runs had none or had not ended then; else None.
     """
 
     digest: str
@@ -61,6 +63,7 @@ class Standing:
     seeds_dropped: tuple[Any, ...]
     verdicts: int
     note: str = ""
+    recorded_at_first_verdict: tuple[Any, ...] | None = None
 
     @property
     def frozen(self) -> bool:
@@ -70,7 +73,10 @@ class Standing:
 
     def to_json(self) -> dict[str, Any]:
         """Return the registration of the claims as plain data."""
-        return {**asdict(self), "frozen": self.frozen}
+        facts = asdict(self)
+        if self.recorded_at_first_verdict is None:  # as in verdicts of earlier releases, whose bytes stay
+            del facts["recorded_at_first_verdict"]
+        return {**facts, "frozen": self.frozen}
 
     def late(self, number: int) -> str:
         """Return how a claim was registered after training began; "" if before, or if that is not recorded."""
@@ -105,8 +111,10 @@ def _of(count: int, total: int) -> str:
 def _of_seeds(standing: Standing) -> list[str]:
     if standing.seeds_at_first_verdict is None:
         return []
-    first = len(standing.seeds_at_first_verdict)
-    parts = [f"first verdict on {first} {'seed' if first == 1 else 'seeds'}, {len(standing.seeds_added)} added since"]
+    first, early = len(standing.seeds_at_first_verdict), standing.recorded_at_first_verdict
+    seeds = f"{first} {'seed' if first == 1 else 'seeds'}"
+    on = seeds if early is None else f"{len(early)} of {seeds}, before all runs had ended"
+    parts = [f"first verdict on {on}{';' if early else ','} {len(standing.seeds_added)} added since"]
     if standing.seeds_dropped:
         count = len(standing.seeds_dropped)
         parts.append(f"{count} {'seed' if count == 1 else 'seeds'} of the first verdict dropped since")
@@ -170,6 +178,7 @@ def standing(
     registered = [one for one in history if one["event"] == CLAIMS]
     looks = [one for one in history if one["event"] == VERDICTS]
     first = tuple(looks[0]["seeds"]) if looks else None
+    early = looks[0].get(RECORDED) if looks else None
     now = {digest(dict(claim)) for claim in claims}
     changed = tuple(_is_changed(registered, claim, now) for claim in claims)
     known = claims_digest(claims)
@@ -186,6 +195,7 @@ def standing(
         seeds_dropped=tuple(seed for seed in first if seed not in seeds) if first is not None else (),
         verdicts=len(looks),
         note=note,
+        recorded_at_first_verdict=None if early is None else tuple(early),
     )
 
 

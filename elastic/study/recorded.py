@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +19,16 @@ from typing import Any
 from elastic.cube.atomic import read_regular, translate_os_errors
 from elastic.cube.checked_files import decode_json
 from elastic.cube.epoch_files import FOLDER, record_files
+from elastic.cube.report_file import check_is_folder
 from elastic.errors import Damaged
 from elastic.protocol.canonical import digest
+from elastic.study.copies import run_in
 from elastic.study.recorded_contents import Contents, contents
 
 RUN = "run.json"
+
+#: Names of the folders of runs (`run_digest`, and of cells).
+NAME = "[0-9a-f]{16}"
 
 #: Key of study.json that marks a recorded study; its value is the version of the format.
 MARK, FORMAT = "recorded", 1
@@ -58,7 +64,7 @@ def run_digest(coordinates: Mapping[str, Any]) -> str:
 
 
 def read_runs(folder: Path, leave_out: str = "") -> list[RecordedRun]:
-    """Return the runs of a study in the order of their coordinates, without runs that are being removed.
+    """Return the runs of a study in the order of their coordinates, without copies and runs that are being removed.
 
     A Recorder writes the description of a run before its first record, and removes its records first.
 
@@ -76,12 +82,16 @@ def read_runs(folder: Path, leave_out: str = "") -> list[RecordedRun]:
     """
     with translate_os_errors(folder / "runs", "be readable"):
         names = sorted(path.name for path in (folder / "runs").iterdir()) if os.path.lexists(folder / "runs") else []
-    paths = [folder / "runs" / name / RUN for name in names if name != leave_out]
+    names = [name for name in names if name != leave_out]
+    for name in filter(re.compile(NAME).fullmatch, names):
+        check_is_folder(folder / "runs" / name)
+    paths = [folder / "runs" / name / RUN for name in names]
     runs = [run for path in paths if (run := _read_run(path)) is not None]
     return sorted(runs, key=lambda run: [_order(value) for value in run.coordinates.values()])
 
 
-def _read_run(path: Path) -> RecordedRun | None:
+def _read_run(path: Path, *, is_original: bool = False) -> RecordedRun | None:
+    """Return the run that a file describes; None for a copy of another run, or if there is none (being removed)."""
     hint = "moving the run's folder away, or recording the run again"
     try:
         with translate_os_errors(path, "be readable"):
@@ -95,9 +105,15 @@ def _read_run(path: Path) -> RecordedRun | None:
     except (ValueError, KeyError, TypeError) as error:
         found = f"{type(error).__name__}: {error}"
         raise Damaged(f"`{RUN}`", "describe a run", found, hint, place=str(path)) from None
-    if run_digest(run.coordinates) != path.parent.name:
-        raise Damaged(f"`{RUN}`", f"describe the run {path.parent.name}", "another", hint, place=str(path))
-    return run
+    name = run_digest(run.coordinates)
+    if name == path.parent.name:
+        return run
+    original = path.parents[1] / name / RUN
+    is_whole = run_in(path.parent) == name  # not a run.json alone
+    if is_original or (is_whole and original.is_file() and _read_run(original, is_original=True)):
+        return None  # a copy, or a backup: `elastic.study.copies` names it
+    hint = f"renaming the folder to {name}, or moving it away"
+    raise Damaged(f"`{RUN}`", f"describe the run {path.parent.name}", f"that of the run {name}", hint, place=str(path))
 
 
 def recorded_facts(folder: Path, stored: Mapping[str, Any], contents: Contents = contents) -> dict[str, Any]:

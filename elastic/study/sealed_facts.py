@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from elastic.cube.atomic import read_regular
-from elastic.cube.manifest import CUBE, is_intact
+from elastic.cube.manifest import is_intact
 from elastic.errors import StudyError
 from elastic.study.provenance import provenance
+from elastic.study.seal_state import ROOT
 from elastic.study.study_file import UNREADABLE
-
-#: The metadata of the cube's root.
-ROOT = f"{CUBE}/zarr.json"
 
 
 def sealed_facts(folder: Path, digest: str) -> tuple[str, dict[str, Any]] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -11,9 +12,11 @@ import xarray as xr
 
 from elastic.cube import is_sealed, open_sealed, remove_seal, seal, study_lock, verify_manifest, write_atomically
 from elastic.errors import Damaged, StudyError
-from elastic.study.completeness import Selected, check_ended, selected
+from elastic.study.completeness import Selected, check_ended, named, selected
 from elastic.study.cube_attributes import LEFT_OUT, of_absent
 from elastic.study.study_file import FACTS, PROTOCOL, read_facts
+
+logger = logging.getLogger("elastic")
 
 if TYPE_CHECKING:
     from elastic.study.study import Study
@@ -66,8 +69,17 @@ def _unsealed(study: Study, left_out: Collection[str]) -> xr.DataTree | None:
         return None
     if not study.recorded:
         check_ended(study.runs(), left_out, study.folder)
+    _name_lost(study)
     tree = study.assemble(leaving_out=left_out)
     return tree if tree.attrs["digest"] == study.digest else None
+
+
+def _name_lost(study: Study) -> None:
+    """Name the runs of a recorded study whose folders are gone: the cube that is replaced was the last with them."""
+    if study.recorded:
+        for run in study.seal_state().lost:
+            text = "the cube sealed before had a run whose folder is gone, %s; it is sealed without it now"
+            logger.warning(text, named(run))
 
 
 def _is_sealed(study: Study, left_out: Collection[str]) -> bool:

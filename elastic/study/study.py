@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from shlex import quote
@@ -18,17 +18,19 @@ import xarray as xr
 import elastic.analysis.accessor  # noqa: F401  (cubes get their `.elastic`)
 from elastic.analysis.plots import Plots
 from elastic.analysis.reading import names_of, read
-from elastic.cube import assemble, read_manifest, read_progress, read_report, with_axes_along
+from elastic.cube import assemble, is_sealed, read_manifest, read_progress, read_report, with_axes_along
 from elastic.errors import Damaged, ElasticError, NotMeasured, ProtocolError, StudyError
 from elastic.protocol import Component, Protocol
 from elastic.study.completeness import Selected, selected
+from elastic.study.copies import copy_notes
 from elastic.study.cube_attributes import axes_along, cube_attributes
 from elastic.study.folders import RESULTS, RUNS, study_folder
 from elastic.study.identity import checked_cells, checked_facts
 from elastic.study.provenance import of_its_release
 from elastic.study.published_runs import published_report, published_statuses, read_published
 from elastic.study.recorded import MARK, recorded_facts
-from elastic.study.run_status import RunStatus, read_status
+from elastic.study.run_status import RunStatus, read_status, with_life
+from elastic.study.seal_state import NOT_SEALED, SEALED, Seal, has_seal_of, seal_of, with_lost
 from elastic.study.sealing import seal_study
 from elastic.study.snapshots import opened_seal, settled
 from elastic.study.study_file import FACTS, UNREADABLE, check_protocol_file, damaged, read_facts
@@ -220,10 +222,43 @@ class Study:
         """Return the progress of each run, in the order of the protocol (or of the coordinates)."""
         if (published := read_published(self.folder)) is not None:
             return published_statuses(published)
-        return settled(
-            lambda: [read_status(self.run_folder(cell["digest"]), cell["coordinates"]) for cell in self.cells],
-            self.refresh,
-        )
+        runs = settled(lambda: [self._status(cell) for cell in self.cells], self.refresh)
+        return with_lost(runs, self.folder)
+
+    def _status(self, cell: dict[str, Any]) -> RunStatus:
+        folder = self.run_folder(cell["digest"])
+        return with_life(read_status(folder, cell["coordinates"]), folder)
+
+    @property
+    def has_current_seal(self) -> bool:
+        """Whether the sealed cube is of the study as it is now; an older one does not count."""
+        return has_seal_of(self.folder, self.refresh())
+
+    def seal_state(self, runs: Sequence[RunStatus] | None = None) -> Seal:
+        """Return whether the sealed cube is up to date, and which runs were added, changed or lost since.
+
+        Parameters
+        ----------
+        runs
+            What `runs` returned; read if not given.
+        """
+        if self.published:
+            return Seal(SEALED if is_sealed(self.folder) else NOT_SEALED)
+        runs = self.runs() if runs is None else runs
+        return seal_of(self.folder, self.digest, runs)
+
+    def notes(self, runs: Sequence[RunStatus] | None = None) -> list[str]:
+        """Return what is missing or left out in the numbers of the study: lost runs, and copies of runs.
+
+        Parameters
+        ----------
+        runs
+            As `seal_state` takes them.
+        """
+        if self.published:
+            return []
+        cells = {str(cell["digest"]) for cell in self.cells}
+        return [*self.seal_state(runs).notes(self.folder), *copy_notes(self.folder, cells)]
 
     def run_report(self, cell: str) -> dict[str, Any]:
         """Return the environment, data, engine and time of a run, from its report; empty before it begins."""

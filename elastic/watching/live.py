@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console, RenderableType
@@ -112,7 +114,7 @@ class Watched:
         self._courses, self._clock = Courses(study, metric), clock
         self._began: tuple[float, float] | None = None
         self._sealed_since: float | None = None
-        self._was_open = False
+        self._was_open, self._is_old = False, False
 
     def picture(self, console: Console, height: int | None = None, *, strict: bool = False) -> RenderableType:
         """Return the current screen for a console.
@@ -137,6 +139,7 @@ class Watched:
         shown = Picture(
             self.study.name, title, str(self.study.folder), runs, courses, self.metric, sealed, self._left(runs), note
         )
+        shown = replace(shown, old=self._is_old)
         height = (console.height if height is None else height) - 1
         return picture(shown, width=console.width, height=height, colours=colours)
 
@@ -148,8 +151,12 @@ class Watched:
         return self._clock() - self._sealed_since >= patience
 
     def _look(self) -> bool:
-        sealed = is_sealed(self.study.folder)
-        if not sealed:
+        sealed, self._is_old = False, False
+        with suppress(StudyError):  # files that change, or are damaged: reading the runs says so
+            sealed = self.study.has_current_seal
+            self._is_old = not sealed and is_sealed(self.study.folder)
+        # The runs of an old seal may all have ended: no process will seal them.
+        if not sealed and not (self._is_old and all(run.ended for run in self._runs(strict=False)[0])):
             self._sealed_since, self._was_open = None, True
         elif self._sealed_since is None:
             self._sealed_since = self._clock()

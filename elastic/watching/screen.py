@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from shlex import quote
@@ -39,6 +40,8 @@ class Picture:
         Remaining time as text, "" if unknown.
     note
         Read error, or "".
+    old
+        Whether there is a sealed cube, but of an earlier state of the study.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Picture:
     sealed: bool
     left: str = ""
     note: str = ""
+    old: bool = False
 
 
 def columns(width: int) -> int:
@@ -98,10 +102,12 @@ def _heading(shown: Picture) -> Text:
 
 
 def _progress(shown: Picture, width: int) -> RenderableType:
-    ended, under_way = sum(r.ended for r in shown.runs), sum(r.state == "under way" for r in shown.runs)
+    ended, states = sum(r.ended for r in shown.runs), Counter(r.state for r in shown.runs)
     text = [f"{ended} of {len(shown.runs)} runs ended"]
-    text += [f"{under_way} under way"] if under_way else []
-    text.append("cube sealed" if shown.sealed else shown.left or "not sealed")
+    text += [f"{states[state]} {state}" for state in ("under way", "interrupted") if states[state]]
+    text.append(
+        "cube sealed" if shown.sealed else shown.left or ("sealed cube out of date" if shown.old else "not sealed")
+    )
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_row(ProgressBar(total=1.0, completed=share_done(shown.runs), width=min(30, width // 4)), ", ".join(text))
     return table

@@ -610,7 +610,7 @@ def test_ctrl_c_stops_after_an_epoch_and_the_same_command_goes_on(tmp_path, comm
     assert "stopping after this epoch" in error
     assert error.splitlines()[-1] == "elastic: stopped; run the same command to resume"
     (run,) = elastic.open_study(tmp_path / "results/small").runs()
-    assert run.state == "under way"
+    assert run.state == "interrupted"
     assert 2 <= run.epoch < 3000
 
     begun = Beginning()

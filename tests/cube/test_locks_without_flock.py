@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import fcntl
 import io
@@ -10,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -372,3 +374,25 @@ def test_a_lock_whose_folder_is_removed_is_given_back(tmp_path, without_flock):
         with pytest.raises((StudyError, FileNotFoundError)):
             lock.check()
     assert ownership.LOCK == "lock"
+
+
+@pytest.mark.parametrize(("age", "touched", "lives"), [(1, False, True), (60, False, False), (60, True, True)])
+def test_an_owner_elsewhere_lives_while_its_marker_is_touched(tmp_path, monkeypatch, age, touched, lives):
+    path = tmp_path / "lock"
+    marker = Markers(path).file(1)
+    marker.write_bytes(owner.Owner("far", "far", 1, "1", False, "token").to_bytes())
+    os.utime(marker, (time.time() - age,) * 2)  # by another machine's clock
+    monkeypatch.setattr(ownership.time, "sleep", lambda seconds: os.utime(marker) if touched else None)
+    assert ownership.is_alive(path) is lives
+
+
+def test_a_lock_is_alive_while_a_process_has_it(tmp_path):
+    assert not ownership.is_alive(tmp_path / "none" / "lock")
+    with ownership.run_lock(tmp_path):
+        assert ownership.is_alive(tmp_path / "lock")
+        (marker,) = tmp_path.glob("lock-owner.*")
+        text = marker.read_bytes()
+    assert not ownership.is_alive(tmp_path / "lock")
+    now = owner.Owner.from_bytes(text)
+    marker.write_bytes(dataclasses.replace(now, pid=1_999_999_999).to_bytes())  # killed: it stays
+    assert not ownership.is_alive(tmp_path / "lock")

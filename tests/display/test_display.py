@@ -388,5 +388,5 @@ def test_an_unfinished_study_is_a_study(finished_study, tmp_path):
     study = altered.under_way(finished_study, tmp_path)
     assert isinstance(study, Study)
     read = Reader(study._repr_html_())
-    assert "1 done, 1 under way" in read.text
+    assert "1 done, 1 interrupted" in read.text
     assert "epoch 6" in read.text

@@ -386,3 +386,14 @@ def test_what_a_compiled_submodule_holds_is_restored_and_replaced():
     with in_float64(net):
         assert norm.weight.dtype == torch.float64
     assert norm.weight is weight
+
+
+@pytest.mark.parametrize("parameters", [True, False])
+def test_a_backward_pass_inside_a_forward_pass_adds_nothing_to_a_gradient(parameters):
+    module = nn.Linear(2, 1)
+    module(torch.ones(1, 2)).sum().backward()
+    gradients, values = [p.grad for p in module.parameters()], [p.grad.tolist() for p in module.parameters()]
+    with preserved(module, parameters=parameters), torch.enable_grad():
+        module(torch.ones(3, 2)).sum().backward()
+    assert [p.grad.tolist() for p in module.parameters()] == values
+    assert all(p.grad is gradient for p, gradient in zip(module.parameters(), gradients, strict=True))

@@ -3,7 +3,7 @@
 import pytest
 
 from elastic.errors import ProtocolError
-from elastic.protocol import load_claims
+from elastic.protocol import Protocol, load_claims
 
 AXES = "axes:\n  seed: [0, 1]\n  decay: {path: optimizer.weight_decay, values: [0, 0.1]}\n  bias: {path: model.bias, values: [true, false]}\n"  # noqa: E501
 
@@ -94,3 +94,20 @@ def test_a_setting_may_change_a_claim(files, base):
     text = with_claim(base, "{name: equal_separation, min_r: 0.5}")
     assert files.load(text, settings=["claims.0.min_r=0.9"]).claims[0].options["min_r"] == 0.9
     assert files.refuse(text, settings=["claims.0.min_r=9"]).place == "--set claims.0.min_r=9"
+
+
+def test_a_claim_that_stands_twice_is_refused(files, base):
+    text = with_claim(base, "{name: below, variable: nc1, threshold: 1}")
+    files.load(text + "  - {name: below, variable: nc1, threshold: 2}\n")
+    error = files.refuse(text + "  - {variable: nc1, name: below, threshold: 1.0, epoch: -1}\n")
+    assert text_of(error) == (
+        "`claims.1` should differ from the claims before it; found the claim `claims.0` once more, with the same "
+        "options; try removing one of them"
+    )
+    assert error.place == f"a.yaml:{len(text.splitlines()) + 1}:5"
+
+
+def test_a_study_of_an_earlier_release_in_which_a_claim_stands_twice_is_read(files, base):
+    canonical = files.load(with_claim(base, "{name: below, variable: nc1, threshold: 1}")).canonical()
+    canonical["claims"] *= 2
+    assert Protocol.from_canonical(canonical).canonical() == canonical

@@ -54,6 +54,8 @@ def text_of(error: ElasticError):
          "`training` should be given; found nothing; try a part `training:` as in protocols/quickstart.yaml"),
         ("training:\n  epochs: 3\n", "training: 3\n", "a.yaml:13:11",
          "`training` should be a mapping of keys to values; found 3; try training: {epochs: 200}"),
+        ("training:", "probes:\ntraining:", "a.yaml:13:1",
+         "`probes` should be a mapping of keys to values; found null; try probes: {at: {name: log, count: 12}}"),
         ("name: little", "name: Little", "a.yaml:1:7",
          "`name` should be a short name of a-z, 0-9, - and _; found 'Little'; try name: 'little'"),
         ("name: little", "name: ../up", "a.yaml:1:7",

@@ -10,6 +10,7 @@ from support import published, studies
 import elastic
 from elastic.claims.verdict_table import standing_lines
 from elastic.errors import Damaged
+from elastic.publishing.crate import times_of
 from elastic.report import write_report
 from elastic.study import claim_history
 from elastic.study.claim_history import (
@@ -85,6 +86,37 @@ def test_seeds_are_counted_from_the_first_verdict():
     assert not result.frozen
     for seeds, frozen in (([0, 1, 2], True), ([0, 1], False), ([0, 1, 2, 3], False)):
         assert standing([registered(FIRST), verdicts(0, 1, 2)], [FIRST], seeds).frozen == frozen
+
+
+def test_a_first_verdict_before_all_runs_had_ended_names_the_seeds_that_had_records():
+    early = {**verdicts(0, 1, 2), "recorded": [0]}
+    result = standing([registered(FIRST), early, verdicts(0, 1, 2)], [FIRST], [0, 1, 2])
+    assert "first verdict on 1 of 3 seeds, before all runs had ended; 0 added since" in result.lines()
+    assert result.frozen  # the seeds were planned before
+    assert result.to_json()["recorded_at_first_verdict"] == (0,)
+    assert "recorded_at_first_verdict" not in standing([registered(FIRST), verdicts(0)], [FIRST], [0]).to_json()
+
+
+@pytest.mark.parametrize("withheld", ["other runs", "all runs"])
+def test_a_check_before_the_runs_have_ended_registers_what_it_saw(claimed_study, tmp_path, withheld):
+    folder = tmp_path / "small"
+    shutil.copytree(claimed_study.folder, folder)
+    write_history(folder, "small", read_history(folder)[:1])
+    for name in ("manifest.sha256", "claims.json"):
+        (folder / name).unlink(missing_ok=True)
+    first, *others = claimed_study.cells
+    for cell in [*others, *([first] if withheld == "all runs" else [])]:
+        shutil.rmtree(folder / "runs" / cell["digest"])
+    elastic.check(folder)
+    entries = [(one["event"], one.get("recorded")) for one in read_history(folder)]
+    assert entries == [("claims", None), *([("verdicts", [0])] if withheld == "other runs" else [])]
+    # where nothing was seen, claims that change then do so before training
+    evidence = claim_history._evidence(folder, read_history(folder))
+    assert evidence["cube_seen"] == (withheld == "other runs")
+    # the archive names the time of the first verdicts on all runs
+    looks = [{**verdicts(0), "recorded": [0], "time": "early"}, {**verdicts(0), "time": "then"}]
+    write_history(folder, "small", [registered(FIRST), *looks, {**verdicts(0), "time": "later"}])
+    assert times_of(elastic.open_study(folder))[1] == "then"
 
 
 def test_the_digest_of_claims_depends_on_every_option_and_on_nothing_else():

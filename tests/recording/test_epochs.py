@@ -203,7 +203,7 @@ def test_what_was_recorded_outlives_an_interruption(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         record(tmp_path, epochs=interrupted(range(4)))
     study = elastic.open_study(tmp_path)
-    assert [(run.state, run.epoch) for run in study.runs()] == [("under way", 1)]
+    assert [(run.state, run.epoch) for run in study.runs()] == [("interrupted", 1)]
     assert study.cube["training"]["epoch"].values.tolist() == [0, 1]
     record(tmp_path)
     assert [(run.state, run.epoch) for run in study.runs()] == [("done", 3)]

@@ -136,7 +136,7 @@ def test_a_run_is_extended_and_interrupted_between_its_compacted_records_and_the
     with pytest.raises(KeyboardInterrupt):
         record(tmp_path, epochs=interrupted())
     study = elastic.open_study(tmp_path)
-    assert [(run.state, run.epoch) for run in study.runs()] == [("under way", 5)]
+    assert [(run.state, run.epoch) for run in study.runs()] == [("interrupted", 5)]
     assert study.cube["training"]["epoch"].values.tolist() == list(range(6))
     record(tmp_path, epochs=range(7))
     record(tmp_path / "once", epochs=range(7))

@@ -28,13 +28,13 @@ def unfinish(study, seed):
 
 def test_a_study_with_a_run_that_has_not_ended_is_not_sealed(study):
     unfinish(study, 1)
-    with pytest.raises(StudyError, match=r"found seed=1 \(under way\); try running .*leaving_out=\[{'seed': 1}\]"):
+    with pytest.raises(StudyError, match=r"found seed=1 \(interrupted\); try running .*leaving_out=\[{'seed': 1}\]"):
         study.seal()
     assert not is_sealed(study.folder)
     unfinish(study, 2)
-    with pytest.raises(StudyError, match=r"found seed=1 \(under way\), seed=2 \(under way\); try"):
+    with pytest.raises(StudyError, match=r"found seed=1 \(interrupted\), seed=2 \(interrupted\); try"):
         study.seal()
-    with pytest.raises(StudyError, match=r"found seed=2 \(under way\); try"):
+    with pytest.raises(StudyError, match=r"found seed=2 \(interrupted\); try"):
         study.seal(leaving_out=[{"seed": 1}])
     assert not is_sealed(study.folder)
 

@@ -196,7 +196,7 @@ def test_a_run_that_died_before_its_report_is_under_way_and_gets_one(tmp_path, f
     with pytest.raises(Accident):
         studies.run(tmp_path)
     study = elastic.open_study(tmp_path / "results/small")
-    assert [(run.state, run.epoch) for run in study.runs()] == [("under way", LAST), ("waiting", None)]
+    assert [(run.state, run.epoch) for run in study.runs()] == [("interrupted", LAST), ("waiting", None)]
     study = studies.run(tmp_path)
     assert [run.state for run in study.runs()] == ["done", "done"]
     assert studies.contents(study.folder, "cube.zarr/**/*") == studies.contents(finished_study.folder, "cube.zarr/**/*")
@@ -222,7 +222,7 @@ def test_a_damaged_checkpoint_is_named_and_nothing_else_is_lost(begun_first, fin
         assert "whole checkpoint" in text
         assert path.read_bytes() == damage
         assert studies.journals(begun_first).items() >= before.items()
-        assert [run.state for run in begun_first.runs()] == ["under way", "done"]
+        assert [run.state for run in begun_first.runs()] == ["interrupted", "done"]
     shutil.rmtree(first_run(begun_first))  # as the message proposes
     assert_unbroken(studies.run(tmp_path), finished_study)
 
@@ -280,7 +280,7 @@ def test_a_record_that_does_not_come_out_again_is_reported(begun_first, tmp_path
     assert "the record is kept" in text
     assert "training/loss other by up to 0.25" in text
     assert journal.path(3).read_bytes() == tampered
-    assert [run.state for run in begun_first.runs()] == ["under way", "done"]
+    assert [run.state for run in begun_first.runs()] == ["interrupted", "done"]
 
 
 # Limits of the machine

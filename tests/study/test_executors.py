@@ -342,7 +342,7 @@ def test_who_kills_its_worker_is_given_up_when_it_died_alone_and_the_others_end(
     assert str(caught.value).count(" should ") == 2, "it is the only one"
     assert caught.value.exit_code == 3
     states = [run.state for run in elastic.open_study(tmp_path / "results/small").runs()]
-    assert states == ["under way", "done", "done"]
+    assert states == ["interrupted", "done", "done"]
     assert ("started", "dies=o seed=0", 1) in [event[1:] for event in watch.events]
     lost = [event[2:] for event in watch.events if event[1] == "lost"]
     assert [again for label, again in lost if label == "dies=a seed=0"][-1:] == [False]
@@ -415,7 +415,7 @@ def test_a_terminal_that_is_closed_ends_a_study_after_the_epoch(tmp_path):
         running.send_signal(signal.SIGHUP)
         assert running.wait() == 128 + signal.SIGHUP
     runs = elastic.open_study(tmp_path / "results/small").runs()
-    assert [run.state for run in runs] == ["under way", "waiting"]
+    assert [run.state for run in runs] == ["interrupted", "waiting"]
 
 
 def test_workers_end_with_their_owner_and_its_death_counts_against_no_run(tmp_path):
@@ -427,4 +427,4 @@ def test_workers_end_with_their_owner_and_its_death_counts_against_no_run(tmp_pa
         assert len(begun) == 2
         assert_gone(begun)
     runs = elastic.open_study(tmp_path / "results/small").runs()
-    assert {run.state for run in runs} == {"under way"}
+    assert {run.state for run in runs} == {"interrupted"}

@@ -80,7 +80,7 @@ def test_a_signal_stops_the_runs_of_a_scheduler_after_their_epoch(tmp_path, clus
         studies.run(tmp_path, *LONG, scheduler=cluster.scheduler_address, watch=watch)
     assert caught.value.signal == signal.SIGTERM
     runs = elastic.open_study(tmp_path / "results/small").runs()
-    assert [run.state for run in runs] == ["under way", "waiting"], "two threads of one process carry out one run"
+    assert [run.state for run in runs] == ["interrupted", "waiting"], "two threads of one process carry out one run"
     study = studies.run(tmp_path / "other", *SETTINGS)  # nothing is left in this process
     assert {run.state for run in study.runs()} == {"done"}
 

@@ -45,21 +45,21 @@ def test_a_run_under_way_is_told_from_its_status_and_the_names_of_its_records(st
         path.unlink()
     result = json.loads((run / "status.json").read_text())
     (run / "status.json").unlink()
-    assert states(study)[0] == ("under way", 2, 6)  # as earlier releases leave it
+    assert states(study)[0] == ("interrupted", 2, 6)  # as earlier releases leave it
     from elastic.cube import write_report
 
     write_report(run, {"status": "under way", "epochs": result["epochs"]})
     for path in (run / "journal").iterdir():
         path.write_bytes(b"")
-    assert states(study)[0] == ("under way", 2, 6)
+    assert states(study)[0] == ("interrupted", 2, 6)
 
 
 @pytest.mark.parametrize(
     ("gone", "state"),
     [
-        (["status.json"], ("under way", 6, 6)),
+        (["status.json"], ("interrupted", 6, 6)),
         (["journal", "layout.json", "status.json"], ("waiting", None, None)),
-        (["."], ("waiting", None, None)),
+        (["."], ("lost", None, None)),
     ],
 )
 def test_a_run_that_lacks_files_has_not_ended(study, gone, state):
@@ -104,7 +104,7 @@ def test_damage_of_a_status_is_said_and_never_read_as_under_way(study):
         assert str(caught.value).startswith(f"{path}: `status.json` should be as it was written; found ")
         assert "its records are kept" in str(caught.value)
     path.unlink()  # as the message proposes
-    assert states(study)[0] == ("under way", 6, 6)
+    assert states(study)[0] == ("interrupted", 6, 6)
 
 
 def test_a_status_of_another_run_is_refused(study):
@@ -120,7 +120,7 @@ def test_a_study_of_an_earlier_release_has_its_status(tmp_path):
     study = elastic.open_study(tmp_path)
     assert states(study) == [("done", 1, 1), ("done", 1, 1)]
     (first_run(study) / "journal/000001.npz").unlink()
-    assert states(study)[0] == ("under way", 0, 1)
+    assert states(study)[0] == ("interrupted", 0, 1)
 
 
 def test_a_recorded_run_has_its_status_without_its_records(tmp_path):

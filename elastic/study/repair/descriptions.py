@@ -16,13 +16,13 @@ from elastic.study.identity import axis_labels, stored_cells
 from elastic.study.provenance import provenance
 from elastic.study.recorded import FORMAT, MARK, RUN, read_runs, recorded_facts
 from elastic.study.repair.actions import Actions
+from elastic.study.seal_state import ROOT, root_attributes
 from elastic.study.sealed_facts import sealed_facts
 from elastic.study.study_file import FACTS, FORMER, PROTOCOL, UNREADABLE, read_facts, write_facts
 from elastic.study.verification import Finding, State, Verified
 from elastic.study.verification.findings import ONE_OF_BOTH
 from elastic.study.verification.protocol_file import read_protocol
 from elastic.study.verification.reading import misfit, read_object
-from elastic.study.verification.sealed_files import ROOT, root_attributes
 
 
 def repair_description(actions: Actions, verified: Verified) -> None:

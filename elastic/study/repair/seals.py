@@ -10,11 +10,12 @@ from elastic.cube import is_sealed
 from elastic.cube.manifest import CUBE, FILE
 from elastic.study.completeness import named
 from elastic.study.repair.actions import Actions
+from elastic.study.seal_state import root_attributes
 from elastic.study.study import Study
 from elastic.study.study_file import PROTOCOL
 from elastic.study.verification import State, Verified
 from elastic.study.verification.reading import attempted
-from elastic.study.verification.sealed_files import left_out, root_attributes
+from elastic.study.verification.sealed_files import left_out
 
 
 def clear_seal(actions: Actions, verified: Verified) -> Callable[[], None] | None:

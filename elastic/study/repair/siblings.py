@@ -16,10 +16,10 @@ from elastic.cube.layout_file import FILE as LAYOUT
 from elastic.errors import ElasticError
 from elastic.study.recorded import RUN, run_digest
 from elastic.study.repair.actions import Actions
+from elastic.study.seal_state import root_attributes
 from elastic.study.study_file import FACTS
 from elastic.study.verification.reading import read_object, sha256
 from elastic.study.verification.run_files import REPORT
-from elastic.study.verification.sealed_files import root_attributes
 
 #: How many combinations of coordinates are tried for the name of a run's folder.
 LIMIT = 100_000

@@ -15,11 +15,12 @@ from elastic.cube.manifest import CUBE, FILE
 from elastic.cube.report_file import read_report
 from elastic.study.recorded import recorded_facts
 from elastic.study.recorded_contents import Contents, journal_facts
+from elastic.study.seal_state import root_attributes
 from elastic.study.study_file import FACTS, read_facts
 from elastic.study.verification.findings import ONE_OF_BOTH, Finding, State
 from elastic.study.verification.reading import attempted
 from elastic.study.verification.run_files import REPORT
-from elastic.study.verification.sealed_files import Manifest, root_attributes
+from elastic.study.verification.sealed_files import Manifest
 
 
 def resolve_conflicts(folder: Path, manifest: Manifest, findings: Sequence[Finding]) -> list[Finding]:

@@ -6,17 +6,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import xarray as xr
-
 from elastic.study.recorded import run_digest
+from elastic.study.seal_state import run_key, sealed_runs
 from elastic.study.study import RUNS, Study
 from elastic.study.verification.findings import Finding, State
-from elastic.study.verification.reading import attempted
+from elastic.study.verification.reading import attempted, is_there
 from elastic.study.verification.sealed_files import Manifest, open_cube
-
-#: Variable of a group that says for each run and epoch whether it was recorded.
-STATUS = "status"
 
 
 def lost_runs(folder: Path, manifest: Manifest, study: Study) -> Iterator[Finding]:
@@ -34,25 +29,16 @@ def lost_runs(folder: Path, manifest: Manifest, study: Study) -> Iterator[Findin
     study
         With an intact cube, whatever its digest.
     """
-    recorded, _ = attempted(lambda: list(_recorded(open_cube(folder, manifest), list(study.facts["axes"]))))
-    for coordinates in recorded or ():
-        cell = _cell(study, coordinates)
-        if cell and not (folder / RUNS / cell).is_dir():
+    recorded, _ = attempted(lambda: [run for run, _ in sealed_runs(open_cube(folder, manifest))])
+    cells = {run_key(cell["coordinates"]): str(cell["digest"]) for cell in study.cells}
+    for labels in recorded or ():
+        cell = cells.get(run_key(labels)) or (_digest(study, labels) if study.recorded else "")
+        if cell and not is_there(folder / RUNS / cell):
             again = "recording" if study.recorded else "running"
             yield Finding(f"{RUNS}/{cell}", State.MISSING, f"its numbers are in the sealed cube; try {again} it again")
 
 
-def _recorded(cube: xr.DataTree, axes: list[str]) -> Iterator[dict[str, Any]]:
-    """Yield the labels of each run that a cube has numbers of."""
-    status = cube["training"][STATUS]
-    recorded = (status != 0).any([dim for dim in status.dims if dim not in axes]).transpose(*axes)
-    for place in np.argwhere(recorded.values):
-        yield {name: recorded[name].values[number].item() for name, number in zip(axes, place, strict=True)}
-
-
-def _cell(study: Study, coordinates: Mapping[str, Any]) -> str:
-    """Return the name of a run's folder, empty if a protocol has no such run any more."""
-    if study.recorded:
-        return run_digest(coordinates)
-    cells = study.cells
-    return next((str(cell["digest"]) for cell in cells if dict(cell["coordinates"]) == dict(coordinates)), "")
+def _digest(study: Study, labels: Mapping[str, Any]) -> str:
+    """Return the folder name of a run that is gone; a cube spells True and False, where the other runs have them."""
+    truths = {name for name, values in study.facts["axes"].items() if any(isinstance(one, bool) for one in values)}
+    return run_digest({name: value == "true" if name in truths else value for name, value in labels.items()})

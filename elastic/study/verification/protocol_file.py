@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from elastic.cube.atomic import read_regular
 from elastic.errors import ElasticError, NotAllowed, UnknownName
 from elastic.protocol.canonical import digest
+from elastic.study.seal_state import root_attributes
 from elastic.study.study_file import FACTS, FORMER, PROTOCOL, UNREADABLE
 from elastic.study.verification.findings import ONE_OF_BOTH, Finding, State
 from elastic.study.verification.reading import is_there, misfit, sha256
-from elastic.study.verification.sealed_files import root_attributes
 
 if TYPE_CHECKING:
     from elastic.protocol import Protocol

@@ -12,6 +12,7 @@ from elastic.cube.replacing import is_left_unsealed, is_withdrawn
 from elastic.study.completeness import named
 from elastic.study.extension import fixed_differences
 from elastic.study.growth import EPOCHS
+from elastic.study.seal_state import root_attributes
 from elastic.study.study import Study
 from elastic.study.study_file import FACTS
 from elastic.study.verification.claims_file import check_claims, check_history
@@ -26,7 +27,6 @@ from elastic.study.verification.sealed_files import (
     cube_files,
     left_out,
     open_cube,
-    root_attributes,
 )
 
 

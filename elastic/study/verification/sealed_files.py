@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +9,14 @@ from typing import Any
 
 import xarray as xr
 
-from elastic.cube.atomic import read_regular
 from elastic.cube.checked_files import Condition
 from elastic.cube.manifest import CUBE, FILE, check_manifest, read_manifest
 from elastic.cube.opening import open_store
 from elastic.cube.portable import portable
 from elastic.cube.sealed_store import SealedStore
+from elastic.study.seal_state import ROOT, root_attributes
 from elastic.study.verification.findings import Finding, State
 from elastic.study.verification.reading import attempted, files_below, is_there, misfit, sha256
-
-ROOT = f"{CUBE}/zarr.json"
 
 
 @dataclass(frozen=True)
@@ -57,15 +54,6 @@ def read_sealed(folder: Path) -> Manifest:
         return Manifest({}, Finding(FILE, State.DAMAGED, "the manifest of another cube"))
     state = State.INTACT if condition is Condition.INTACT else State.NOT_CHECKABLE
     return Manifest(listed, Finding(FILE, state), cube)
-
-
-def root_attributes(folder: Path) -> dict[str, Any]:
-    """Return the attributes of the cube's root, empty if they cannot be read."""
-    try:
-        attrs = json.loads(read_regular(folder / ROOT))["attributes"]
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
-        return {}
-    return attrs if isinstance(attrs, dict) else {}
 
 
 def left_out(attrs: Mapping[str, Any]) -> list[str]:

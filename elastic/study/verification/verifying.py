@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -9,8 +10,10 @@ from time import sleep
 
 from elastic.cube.manifest import CUBE, FILE
 from elastic.cube.ownership import is_held
+from elastic.cube.report_file import no_folder
 from elastic.cube.sealing import LOCK
 from elastic.errors import StudyError
+from elastic.study.recorded import NAME
 from elastic.study.study_file import FACTS, PROTOCOL
 from elastic.study.verification.belonging import others
 from elastic.study.verification.conflicting_recordings import resolve_conflicts
@@ -70,12 +73,18 @@ def verify(folder: Path | str, tell: Tell = lambda part, done, of: None) -> Veri
 
 def _checked(folder: Path, tell: Tell, *, being_sealed: bool = False) -> Verified:
     """Check every file once; a cube that another process is sealing is not damage."""
-    runs = sorted(path for path in (folder / RUNS).iterdir() if path.is_dir()) if (folder / RUNS).is_dir() else []
+    in_place = sorted((folder / RUNS).iterdir()) if (folder / RUNS).is_dir() else []
+    runs = [path for path in in_place if path.is_dir()]
     steps = len(runs) + 2
     tell("study.json and the cube's files", 0, steps)
     manifest = read_sealed(folder)
     description = described(folder, manifest.listed)
     findings = [*description.findings, *manifest.cube, *([manifest.found] if manifest.found else [])]
+    findings += [
+        Finding(f"{RUNS}/{path.name}", State.DAMAGED, f"{no_folder(path)}, in place of a run's folder")
+        for path in in_place
+        if re.fullmatch(NAME, path.name) and no_folder(path)
+    ]
     for number, run in enumerate(runs):
         tell(f"{RUNS}/{run.name}", number + 1, steps)
         findings += _settled_run(run, description.recorded)

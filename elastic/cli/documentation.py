@@ -19,6 +19,8 @@ def docs(folder: Path | None) -> None:
     """Open the documentation in a browser, after building it if needed.
 
     The pages need no network. Building them takes half a minute and needs Sphinx: pip install 'elastic-collapse[docs]'.
+
+    Example: elastic docs --build site
     """
     from elastic.site import build_site, built_site
 

@@ -8,9 +8,27 @@ import click
 
 import elastic
 
+#: Longest first sentence of a command.
+SUMMARY = 200
+
+#: Commands by what they are for, in the order in which a study needs them.
+SECTIONS = {
+    "Write a protocol": ("list", "show", "new", "schema", "plan"),
+    "Run a study": ("run", "record", "status", "watch", "verify"),
+    "Read a study": ("check", "plot", "report", "notebook", "export", "compare"),
+    "Publish a study": ("publish", "reproduce", "checklist", "index"),
+    "Read more": ("docs",),
+}
+
 
 class Group(click.Group):
     """Passes elastic's errors and signals on to `elastic.ending`, which prints them."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the first sentence of every command, whole, by section."""
+        for title, names in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, self.commands[name].get_short_help_str(SUMMARY)) for name in names])
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run without click's handling of exceptions and exit codes."""

@@ -20,6 +20,8 @@ def list_(kind: str | None, as_json: bool) -> None:
 
     Kinds: data, models, losses, optimizers, schedules, probe_schedules, metrics, probes, claims, figures, sections (of
     a protocol), protocols (shipped ones, and those in the folder protocols).
+
+    Example: elastic list metrics
     """
     from elastic import listing
 
@@ -36,6 +38,8 @@ def show_(name: str, kind: str | None) -> None:
     """Show what a NAME is and which options it takes.
 
     NAME is any name from `elastic list`, including protocols, or the path of a protocol file.
+
+    Example: elastic show nc1
     """
     from elastic import listing
     from elastic.protocol.shipped import shipped_protocols
@@ -47,11 +51,13 @@ def show_(name: str, kind: str | None) -> None:
 
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--from", "start", metavar="PROTOCOL", default="quickstart", show_default=True, help="Protocol to copy.")
+@click.option("--from", "start", metavar="PROTOCOL", default="quickstart", help="Protocol to copy [quickstart].")
 def new(file: Path, start: str) -> None:
     """Write a new protocol FILE from a template.
 
     The file lists every option; those that the template does not set are comments with their defaults.
+
+    Example: elastic new mine.yaml --from losses
     """
     from elastic.listing.starts import write_start
 
@@ -63,7 +69,10 @@ def new(file: Path, start: str) -> None:
 
 @cli.command()
 def schema() -> None:
-    """Print the JSON Schema of protocol files, for editors."""
+    """Print the JSON Schema of protocol files, for editors.
+
+    Example: elastic schema > protocol.schema.json
+    """
     from elastic.protocol import json_schema
 
     show(json_schema(), True)

@@ -42,7 +42,7 @@ def plot(
 ) -> None:
     """Draw the figures of a STUDY into its folder as SVG, PDF and PNG.
 
-    Example: elastic plot STUDY --figure training_course --set metric=nc2_etf_error --format pdf --width 3.3
+    Example: elastic plot results/quickstart --figure training_course --set metric=nc2_etf_error --width 3.3
     """
     from elastic.figures.drawing import FORMATS, draw
 
@@ -56,7 +56,10 @@ def plot(
 @click.argument("study", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write [STUDY/report.html].")
 def report(study: Path, output: Path | None) -> None:
-    """Write a STUDY's report: one HTML page that needs no network."""
+    """Write a STUDY's report: one HTML page that needs no network.
+
+    Example: elastic report results/quickstart
+    """
     from elastic.report import write_report
 
     click.echo(str(write_report(elastic.open_study(study), output)))
@@ -67,7 +70,10 @@ def report(study: Path, output: Path | None) -> None:
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write [STUDY/analysis.ipynb].")
 @click.option("--execute", is_flag=True, help="Execute the notebook.")
 def notebook(study: Path, output: Path | None, execute: bool) -> None:
-    """Write a notebook that reads a STUDY."""
+    """Write a notebook that reads a STUDY.
+
+    Example: elastic notebook results/quickstart --execute
+    """
     from elastic.notebook import write_notebook
 
     click.echo(str(write_notebook(elastic.open_study(study), output, execute=execute)))
@@ -80,7 +86,10 @@ def notebook(study: Path, output: Path | None, execute: bool) -> None:
 @click.option("--latex", "formats", flag_value="latex", multiple=True, help="Claims and headline table for a paper.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder to write into [STUDY/export].")
 def export(study: Path, formats: tuple[str, ...], output: Path | None) -> None:
-    """Export a STUDY to CSV, NetCDF and LaTeX; all formats by default."""
+    """Export a STUDY to CSV, NetCDF and LaTeX; all formats by default.
+
+    Example: elastic export results/quickstart --csv --output tables
+    """
     from elastic.export import FORMATS
     from elastic.export import export as exported
 

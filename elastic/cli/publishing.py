@@ -42,6 +42,8 @@ def publish(
 
     The archive holds the cube, protocol, claims and verdicts, figures, report, an executed notebook, the environment,
     digests of the data, and the SHA-256 of every file. The same study gives the same bytes.
+
+    Example: elastic publish results/quickstart --author NAME --license CC-BY-4.0
     """
     from elastic.publishing.publish import publish as published
 
@@ -88,6 +90,8 @@ def reproduce(
 
     Exits with 1 if anything differs, and reports what and from which epoch. Verifies the digests of the data before
     training.
+
+    Example: elastic reproduce quickstart.zip --runs 1
     """
     from elastic.progress import watcher
     from elastic.publishing.reproduction import FILE
@@ -119,6 +123,8 @@ def checklist(study: Path) -> None:
 
     Covers the NeurIPS paper checklist and the machine learning reproducibility checklist. Marks questions that only the
     authors can answer.
+
+    Example: elastic checklist results/quickstart > CHECKLIST.md
     """
     from elastic.publishing.checklist import checklist as answered
 
@@ -135,6 +141,8 @@ def compare(first: Path, second: Path, where: tuple[str, ...], output: Path | No
     """Compare two studies or archives: the SECOND with the FIRST at the end of training, layer by layer.
 
     Protocols and depths may differ. An axis that only one of them has needs a --where.
+
+    Example: elastic compare results/quickstart results/wide --output comparison.html
     """
     from elastic.protocol.text import read_setting
     from elastic.publishing.comparing import compare as compared
@@ -155,6 +163,8 @@ def index(folder: Path, check: bool) -> None:
 
     Add a study with: elastic publish STUDY -o FOLDER/published/NAME. With --check, exits with 4 if a file differs from
     what was published, or the README is out of date.
+
+    Example: elastic index results --check
     """
     from elastic.publishing.results_index import check_index, write_index
 

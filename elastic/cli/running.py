@@ -20,7 +20,7 @@ def protocol_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--set", "settings", multiple=True, metavar="PATH=VALUE",
                      help="Override a value of the protocol (YAML)."),
         click.option("--allow", multiple=True, metavar="MODULE", help="Allow importing code from a module."),
-        click.option("--device", help="Device: auto, cpu, cuda, cuda:N."),
+        click.option("--device", metavar="DEVICE", help="Train on auto, cpu, cuda or cuda:N."),
     )):  # fmt: skip
         command = part(command)
     return command
@@ -53,6 +53,8 @@ def run(
 
     PROTOCOL is a shipped protocol (elastic list protocols) or the path of a YAML file.
     The study is written to results/NAME, or to OUT/NAME with --out.
+
+    Example: elastic run quickstart --set training.epochs=60 --workers 2
     """
     from elastic.claims.verdict_table import verdict_table
     from elastic.listing import studies
@@ -105,6 +107,8 @@ def plan(
 
     Times a few epochs; writes nothing.
     PROTOCOL is a shipped protocol (elastic list protocols) or the path of a YAML file.
+
+    Example: elastic plan quickstart --set model.widths=[512,512]
     """
     planned = elastic.plan(file_of(protocol), out=out, settings=settings, allow=allow, device=device)
     if as_json:
@@ -124,6 +128,8 @@ def record(checkpoints: Path, target: str, out: Path, allow: tuple[str, ...], as
 
     MODULE:FUNCTION returns {"model": net, "train": (x, y), …}: the model and arguments of elastic.Recorder. Exits with
     3 if a checkpoint cannot be recorded; the others are recorded.
+
+    Example: elastic record checkpoints --build mine:build --out results/mine
     """
     from elastic.listing import studies
     from elastic.recording.checkpoint_folder import record_folder

@@ -15,7 +15,10 @@ from elastic.cli.printing import file_of, show
 @click.argument("study", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def status(study: Path, as_json: bool) -> None:
-    """Show the progress of each run of a STUDY."""
+    """Show the progress of each run of a STUDY.
+
+    Example: elastic status results/quickstart
+    """
     from elastic.listing import studies
 
     opened = elastic.open_study(study)
@@ -26,15 +29,21 @@ def status(study: Path, as_json: bool) -> None:
 
 @cli.command()
 @click.argument("study", type=click.Path(path_type=Path))
-@click.option("--metric", default="nc1", show_default=True, help="Variable to draw by layer.")
+@click.option("--metric", default="nc1", metavar="NAME", help="Variable to draw by layer [nc1].")
 @click.option(
-    "--interval", default=2.0, show_default=True, type=click.FloatRange(min=0.1), help="Seconds between updates."
+    "--interval",
+    default=2.0,
+    metavar="SECONDS",
+    type=click.FloatRange(min=0.1),
+    help="Time between updates, 0.1 or more [2].",
 )
 @click.option("--once", is_flag=True, help="Draw once and exit; the default without a terminal.")
 def watch(study: Path, metric: str, interval: float, once: bool) -> None:
     """Watch a running STUDY: draw its training curves and nc1 by layer until it is sealed.
 
     Only reads; Ctrl-C stops watching, not the study. Waits for a study that has not started.
+
+    Example: elastic watch results/quickstart --metric locality
     """
     from elastic.watching import watch as watched
 
@@ -55,6 +64,8 @@ def verify(study: Path, repair: bool, without_cube: bool, as_json: bool) -> None
 
     STUDY may be an archive from elastic publish, or the folder it was unpacked to. Exits with 4 if a file is damaged or
     missing (for an archive: or added), even if --repair restores it. Writes nothing without --repair.
+
+    Example: elastic verify results/quickstart --repair
     """
     if _is_archive(study):
         _verify_archive(study, repair, without_cube, as_json)
@@ -103,7 +114,10 @@ def _verify_archive(path: Path, repair: bool, without_cube: bool, as_json: bool)
 @click.option("--claims", metavar="PROTOCOL", help="Check the claims of another protocol (name or path).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def check(study: Path, claims: str | None, as_json: bool) -> None:
-    """Check the claims of a STUDY; exits with 1 if a claim is refuted, with 2 if one is invalid."""
+    """Check the claims of a STUDY; exits with 1 if a claim is refuted, with 2 if one is invalid.
+
+    Example: elastic check results/quickstart --claims other.yaml
+    """
     from elastic.claims.verdict_table import verdict_table
 
     checked = elastic.check(study, claims=None if claims is None else file_of(claims))

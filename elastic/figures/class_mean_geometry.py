@@ -33,7 +33,7 @@ from elastic.figures.contract import (
     split_words,
 )
 from elastic.figures.layers import chosen_layers
-from elastic.figures.page import NARROW
+from elastic.figures.page import LETTERS, in_rows, settle
 from elastic.figures.points import draw_points
 from elastic.figures.style import as_pixels
 
@@ -48,6 +48,9 @@ TITLE = 20
 
 #: Number of layers above which markers shrink.
 MANY = 12
+
+#: Width in inches above which the matrices stand beside the box plots, and the share of it that box plots then take.
+BESIDE, SHARE = 6.0, 0.69
 
 
 @figure()
@@ -89,7 +92,7 @@ def class_mean_geometry(
     chosen = [select(values, "epoch", epoch) for epoch in shown]
     layer = layer if layer is not None else str(chosen_layers(values)["layer"].values[-1])
     matrices = [apart(select(cosines, "layer", layer).mean("seed")) for cosines in chosen]
-    wide = asked_width(PAGE) > NARROW
+    wide = asked_width(PAGE) > BESIDE
     drawn = canvas(PAGE, 4.0 if wide else 6.0)
     sides: list[list[Any]] = [["pairs", i] for i in range(len(chosen))]
     below: list[list[Any]] = [["pairs"] * len(chosen), list(range(len(chosen)))]
@@ -101,6 +104,7 @@ def class_mean_geometry(
     words = interval_words(estimates, drawn="bar of the median")
     box = f"boxes: quartiles, whiskers: 5 % to 95 % of the pairs of {values.sizes['class']} classes"
     caption(drawn, split_words(values.rename("class means")), box, words, setting)
+    settle(drawn)
     return drawn
 
 
@@ -160,9 +164,10 @@ def draw_pairs(axes: Axes, chosen: Sequence[xr.DataArray]) -> xr.Dataset:
         )
     mark_layers(axes, chosen[0]["layer"].values)
     axes.grid(visible=False, axis="x")
-    axes.set_ylabel("cos(μ$_j$ − μ$_G$, μ$_k$ − μ$_G$),  j ≠ k")
-    columns = len(chosen) + 1 if asked_width(PAGE) > NARROW else 2
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, columnspacing=1)
+    axes.set_ylabel("cos(μ$_j$ − μ$_G$, μ$_k$ − μ$_G$)")
+    width = asked_width(PAGE) * (SHARE if asked_width(PAGE) > BESIDE else 1)
+    rows = in_rows(*axes.get_legend_handles_labels(), (width - 0.6) * LETTERS)
+    axes.legend(**rows, loc="lower left", bbox_to_anchor=(0, 1), columnspacing=1)
     return middle
 
 

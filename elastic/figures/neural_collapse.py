@@ -24,7 +24,7 @@ from elastic.figures.contract import (
     panels,
 )
 from elastic.figures.layers import chosen_layers
-from elastic.figures.page import NARROW, width_of
+from elastic.figures.page import LETTERS, in_rows, width_of
 from elastic.figures.splits import at_splits, draw_splits, legend_of
 from elastic.figures.training_course import mark_fitted
 
@@ -48,6 +48,10 @@ PANELS = (
     Panel("collapse/nc3_duality", "NC3", "self-duality", "‖W/‖W‖ − M/‖M‖‖²"),
     Panel("collapse/nc4_mismatch", "NC4", "nearest mean", "share that differs"),
 )
+
+
+#: Width in inches per panel above which panels have labels and long titles.
+WIDE = 2.2
 
 
 @figure()
@@ -85,17 +89,17 @@ def neural_collapse(
     """
     shown, setting = panels_of(cube, layer, splits, where)
     drawn, grid, columns = panels(len(shown), 2.2, least=1.6, most=3)
-    wide = width_of(drawn) > NARROW
+    wide = width_of(drawn) > WIDE * columns
     estimates = []
     for axes, (panel, values) in zip(grid, shown.items(), strict=True):
         estimates += draw_splits(axes, values, log=is_positive(values))
-        axes.set_title(f"{panel.title}  {panel.more}".rstrip() if wide else panel.title, loc="left")
+        axes.set_title(f"{panel.title} {panel.more}".rstrip() if wide else panel.title, loc="left")
         axes.set(xlabel=axes.get_xlabel() if wide else "epoch", ylabel=panel.label if wide else "")
         fitted = mark_fitted(axes, cube, where)
     for axes in grid[: -columns or None]:
         axes.set_xlabel("")
     letter_panels(grid)
-    drawn.legend(*legend_of(grid), loc="outside upper center", ncols=2)
+    drawn.legend(**in_rows(*legend_of(grid), width_of(drawn) * LETTERS, 5), loc="outside upper center", columnspacing=1)
     words = interval_words(*estimates, log=all_positive(list(shown.values())))
     caption(drawn, layer_words(shown), words, setting, fitted)
     return drawn

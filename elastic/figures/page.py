@@ -26,6 +26,9 @@ WIDTHS = (2.0, 24.0)
 #: Width in inches up to which a figure has one column of panels and its legend above them.
 NARROW = 4.6
 
+#: Letters of a legend per inch, and those that the sample of a line takes.
+LETTERS, SAMPLE = 12, 6
+
 
 @dataclass
 class Page:
@@ -214,13 +217,42 @@ def legend(drawn: Figure, handles: Sequence[Any], labels: Sequence[str], title: 
     """Draw the legend of a figure next to its panels, or above them in a narrow figure."""
     if not labels:
         return
-    width = width_of(drawn)
-    if width > NARROW:
+    if width_of(drawn) > NARROW:
         drawn.legend(handles, labels, title=title, loc="outside right upper")
         return
-    letters = max(map(len, labels)) + 6
-    columns = max(1, min(len(labels), int(width * 13 / letters)))
-    drawn.legend(handles, labels, title=title, loc="outside upper center", ncols=columns, columnspacing=1)
+    rows = in_rows(handles, labels, width_of(drawn) * LETTERS)
+    drawn.legend(**rows, title=title, loc="outside upper center", columnspacing=1)
+
+
+def in_rows(handles: Sequence[Any], labels: Sequence[str], room: float, sample: int = SAMPLE) -> dict[str, Any]:
+    """Return arguments of a legend whose entries are read row by row, in as few rows as fit.
+
+    Parameters
+    ----------
+    handles, labels
+        Entries, in the order in which they are read.
+    room
+        Width in letters.
+    sample
+        Letters that the sample of a line and the space around it take.
+
+    Examples
+    --------
+    >>> in_rows([1, 2, 3, 4, 5], ["a", "b", "c", "d", "e"], 28)     # a b c, then d e: matplotlib fills columns
+    {'handles': [1, 4, 2, 5, 3], 'labels': ['a', 'd', 'b', 'e', 'c'], 'ncols': 3}
+    """
+    for rows in range(1, len(labels) + 1):
+        columns = -(-len(labels) // rows)
+        if sum(sample + max(map(len, labels[column::columns])) for column in range(columns)) <= room:
+            break
+    order = [place for column in range(columns) for place in range(column, len(labels), columns)]
+    return {"handles": [handles[i] for i in order], "labels": [labels[i] for i in order], "ncols": columns}
+
+
+def settle(drawn: Figure) -> None:
+    """Lay a new figure out once: its ticks then have the width for which the layout of the file makes room."""
+    if isinstance(drawn, PaperFigure):
+        drawn.draw_without_rendering()
 
 
 def has_caption() -> bool:

@@ -32,6 +32,7 @@ from elastic.figures.contract import (
     measured,
     variable_name,
 )
+from elastic.figures.page import settle
 from elastic.figures.style import PaperFigure, as_pixels
 
 #: Layers drawn by default: fewer where the names of classes need room.
@@ -88,6 +89,7 @@ def response_matrices(
     seeds = int(values.notnull().any([dim for dim in values.dims if dim != "seed"]).sum())
     some = f"{len(columns)} of {values.sizes['layer']} layers" if len(columns) < values.sizes["layer"] else ""
     caption(drawn, average_words([seeds], log=is_positive(values)), some, setting)
+    settle(drawn)
     return drawn
 
 

@@ -16,8 +16,8 @@ from elastic.figures.style import DASHES, MARKERS, OKABE_ITO
 #: Names of splits in legends.
 SPLIT_LABELS = {"train": "training samples", "test": "test samples"}
 
-#: Indices of the colours of train and test; other splits get the remaining ones in order.
-PLACES = {"train": 1, "test": 5}
+#: Indices of the colours of train and test, which differ in lightness; other splits get the remaining ones in order.
+PLACES = {"train": 0, "test": 5}
 
 #: Largest value that counts as 0: two classes have equal norms and angles up to rounding.
 ZERO = 1e-12
@@ -27,7 +27,7 @@ def split_looks(splits: Sequence[str]) -> list[dict[str, Any]]:
     """Return keyword arguments of `Axes.plot` for each split.
 
     >>> [look["color"] for look in split_looks(["test", "train", "held out"])]
-    ['#D55E00', '#0072B2', '#000000']
+    ['#D55E00', '#000000', '#0072B2']
     """
     known = {split: i for i, split in enumerate([*PLACES, *(split for split in splits if split not in PLACES)])}
     free = [place for place in range(len(OKABE_ITO)) if place not in PLACES.values()]

@@ -31,9 +31,10 @@ from elastic.figures.contract import (
     split_words,
 )
 from elastic.figures.layers import chosen_layers
+from elastic.figures.page import in_rows
 
-#: Characters that fit in a legend above a panel, and those that a line sample takes.
-COLUMN_LETTERS, HANDLE_LETTERS = 48, 5
+#: Letters of a legend per inch of a panel before its layout, and those that the sample of a line takes.
+LETTERS, SAMPLE = 13.5, 5
 #: Number of epochs and layers drawn by default, evenly spaced.
 EPOCHS, LAYERS = 4, 8
 
@@ -161,9 +162,10 @@ def draw_spectra(axes: Axes, spectra: Mapping[str, xr.DataArray], title: str) ->
     for name, one, look in zip(spectra, estimates, line_styles(len(spectra), ordered=True), strict=True):
         ranks = np.arange(1, one.sizes["component"] + 1)
         draw_line(axes, ranks, one, label=name, markevery=-(-len(ranks) // MARKED), **look)
-    per_row = COLUMN_LETTERS // (max(map(len, spectra)) + HANDLE_LETTERS)
-    columns = {"ncols": min(4, max(1, per_row)), "columnspacing": 0.9, "handlelength": 1.6, "handletextpad": 0.5}
-    axes.legend(title=title, loc="lower left", bbox_to_anchor=(0, 1), alignment="left", **columns)
+    spacing = {"columnspacing": 0.9, "handlelength": 1.6, "handletextpad": 0.5}
+    inches = axes.get_window_extent().width / axes.figure.dpi
+    rows = in_rows(*axes.get_legend_handles_labels(), inches * LETTERS, SAMPLE)
+    axes.legend(**rows, title=title, loc="lower left", bbox_to_anchor=(0, 1), alignment="left", **spacing)
     return estimates
 
 

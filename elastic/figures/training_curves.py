@@ -19,6 +19,7 @@ from elastic.figures.contract import (
     measured,
     panels,
 )
+from elastic.figures.page import LETTERS, in_rows, width_of
 from elastic.figures.splits import at_splits, draw_splits, legend_of
 from elastic.figures.training_course import mark_fitted
 
@@ -70,6 +71,6 @@ def training_curves(
         axes.set_ylabel(PANELS[name])
         fitted = mark_fitted(axes, cube, where)
     letter_panels(grid)
-    drawn.legend(*legend_of(grid), loc="outside upper center", ncols=2)
+    drawn.legend(**in_rows(*legend_of(grid), width_of(drawn) * LETTERS, 5), loc="outside upper center", columnspacing=1)
     caption(drawn, interval_words(*estimates, log=logs.pop() if len(logs) == 1 else None), setting, fitted)
     return drawn

@@ -13,7 +13,7 @@ from elastic.claims.checked import Checked
 from elastic.claims.checking import check_cube
 from elastic.claims.decision import LEVEL
 from elastic.cube import Status
-from elastic.display.markdown import inert
+from elastic.display.markdown import code_span, inert
 from elastic.publishing.data_sources import data_of
 from elastic.publishing.environment import environment_of
 from elastic.study import Study
@@ -90,7 +90,7 @@ class Facts:
         if self.study.recorded:
             return "The settings that the training loop gave are in study.json; the loop itself is the authors'."
         parts = {name: self.protocol.get(name) for name in ("model", "loss", "optimizer", "training")}
-        options = inert("; ".join(f"{name}: {_compact(value)}" for name, value in parts.items()))
+        options = "; ".join(f"{name}: {code_span(_compact(value))}" for name, value in parts.items())
         return f"Every option is in protocol.yaml, with defaults written out in study.json. {options}."
 
     def samples(self) -> str:

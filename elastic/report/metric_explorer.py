@@ -31,6 +31,7 @@ from elastic.report.vega import (
     place_colour,
     room,
     table,
+    tick_label,
 )
 
 #: Most labels per dim, and most values.
@@ -184,8 +185,9 @@ def _unfolded(data: alt.Chart) -> alt.Chart:
 
 
 def _y() -> alt.Y:
-    power = "format(pow(10, datum.value), abs(datum.value) > 3.2 ? '.1~e' : '.2~r')"
-    label = f"logs[metric] ? {power} : format(datum.value, '~g')"
+    power = tick_label("pow(10, datum.value)", "datum.value", (-2, 4), ".2~r")
+    plain = tick_label("datum.value", "log(abs(datum.value)) / LN10", (-4, 6), "~g")
+    label = f"logs[metric] ? ({power}) : ({plain})"
     return alt.Y("y:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(labelExpr=label, tickCount=6))
 
 

@@ -147,6 +147,27 @@ def epoch_axis(epochs: Sequence[float]) -> alt.X:
     return alt.X("epoch:Q", title="epoch (0, then log)", scale=scale, axis=axis)
 
 
+def tick_label(value: str, decade: str, plain: tuple[int, int], form: str) -> str:
+    """Return a Vega expression for the label of a tick: a plain number, or as in the figures 10⁴ and 3·10⁻⁵.
+
+    Parameters
+    ----------
+    value, decade
+        Expressions of the number, and of the decimal logarithm of its size.
+    plain
+        Decimal logarithms between which a number is plain.
+    form
+        Format of a plain number.
+    """
+    power = f"floor({decade} + 1e-6)"
+    factor = f"format({value} / pow(10, {power}), '.2~r')"
+    raised = f"[{', '.join(map(repr, '⁰¹²³⁴⁵⁶⁷⁸⁹'))}]"
+    tens = f"(abs({power}) < 10 ? '' : {raised}[floor(abs({power}) / 10)])"
+    ten = f"'10' + ({power} < 0 ? '⁻' : '') + {tens} + {raised}[abs({power}) % 10]"
+    is_plain = f"{value} == 0 || {power} >= {plain[0]} && {power} < {plain[1]}"
+    return f"{is_plain} ? format({value}, '{form}') : ({factor} == '1' ? '' : {factor} + '·') + {ten}"
+
+
 def _power(power: int) -> float:
     """Return a power of ten, as an integer if possible."""
     return 10**power if power >= 0 else float(f"1e{power}")

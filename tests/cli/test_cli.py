@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -18,6 +20,8 @@ from support import journals, processes, studies
 
 import elastic
 from elastic.__main__ import main
+from elastic.cli import cli
+from elastic.cli.group import SECTIONS
 from elastic.progress import Watcher
 from elastic.registry import PACKAGES, registry
 
@@ -309,6 +313,19 @@ def test_help_and_version_are_no_mistakes(command, arguments):
     assert result.code == 0
     assert result.out
     assert elastic.__version__ in result.out or "Usage: elastic" in result.out
+
+
+def test_the_help_lists_every_command_whole(command):
+    assert sorted(itertools.chain(*SECTIONS.values())) == sorted(cli.commands)
+    assert command("--help").out.count("...") == 1  # after the arguments of the usage
+
+
+@pytest.mark.parametrize("name", cli.commands)
+def test_every_command_has_an_example_that_it_accepts(name):
+    program, given, *words = shlex.split(cli.commands[name].help.split("Example:")[1])
+    assert (program, given) == ("elastic", name)
+    arguments = words[: words.index(">")] if ">" in words else words
+    cli.commands[name].make_context(name, arguments)
 
 
 def test_a_network_of_one_s_own_beside_the_protocol_runs_where_it_is_allowed(command, protocol, monkeypatch):

@@ -78,6 +78,10 @@ def test_a_dark_figure_of_a_column_has_its_width_and_all_can_be_read(study, name
     assert dim <= {"black"}  # the dashes on a colour bar, which has its own light edge
 
 
+def test_a_legend_fits_a_narrow_figure(study):
+    assert unreadable(drawn_of("training_curves", study, width=2.8)) == []
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_words_of_a_caption_are_known_where_it_is_not_drawn(study, name):
     drawn = drawn_of(name, study, caption=False)

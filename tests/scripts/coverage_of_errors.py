@@ -1,4 +1,4 @@
-"""How often standard errors and intervals of elasticity cover, printed as the table of elastic/docs/claims.md.
+"""How often standard errors and intervals of elasticity cover, printed as the tables of elastic/docs/claims.md.
 
     PYTHONPATH=. python tests/scripts/coverage_of_errors.py [FOLDER] [DRAWS]
 
@@ -16,7 +16,7 @@ An hour on one core; half an hour without the networks of 256 units.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,9 +35,10 @@ PLAIN = ("model.norm=none", "optimizer.weight_decay=5.0e-4", "optimizer.lr=0.05"
 IN_SAMPLE = {"quickstart": ((), 30), "plain, epoch 60": (PLAIN, 60), "plain, epoch 5": (PLAIN, 5)}
 STEPPED, OBSERVED, CLASSES = (8, 16, 32), 32, 10
 HEADS = (
-    "network", "", "stepped", "clustered ±2", "response ±2", "interval", "similarity ±2", "interval",
-    "locality ±2", "interval", "locality", "corrected", "of all", "per sample",
+    "network", "origin", "stepped", "clustered ±2", "response ±2", "interval", "similarity ±2", "interval",
+    "locality ±2", "interval",
 )  # fmt: skip
+LOCALITY_HEADS = ("network", "stepped", "locality", "corrected", "of all", "per sample")
 
 
 def of_protocol(settings: tuple[str, ...], epochs: int) -> Iterator[Population]:
@@ -127,8 +128,9 @@ def coverage(whole: Population, stepped: int, draws: int) -> list[float]:
 
 
 def main(folder: str = "", draws: int = 60) -> None:
-    """Print a row for each network and number of stepped samples: the layer that is covered least, in each column."""
-    print(f"| {' | '.join(HEADS)} |\n|{'---|' * len(HEADS)}")
+    """Print a row for each network and number of stepped samples: the layer that is covered least, then locality."""
+    print(f"{table_row(HEADS)}\n|{'---|' * len(HEADS)}")
+    localities = ["", table_row(LOCALITY_HEADS), f"|{'---|' * len(LOCALITY_HEADS)}"]
     collected: dict[tuple[str, str], list[Population]] = {}
     for name, kind, _, population in kept(Path(folder) if folder else None):
         layers = collected.setdefault((name, kind), [])
@@ -139,8 +141,14 @@ def main(folder: str = "", draws: int = 60) -> None:
             rows = [coverage(one, stepped, draws) for one in layers]
             least = [f"{min(row[i] for row in rows):.0%}" for i in range(7)]
             of_penultimate = [f"{value:.2f}" for value in rows[1][7:]]
-            print(f"| {' | '.join([name, kind, str(stepped), *least, *of_penultimate])} |", flush=True)
+            print(table_row([name, kind, str(stepped), *least]), flush=True)
+            localities.append(table_row([name, str(stepped), *of_penultimate]))
         layers.clear()
+    print("\n".join(localities))
+
+
+def table_row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

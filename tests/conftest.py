@@ -25,6 +25,7 @@ def pytest_collection():
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(10_000)  # of 700 new objects: the tests make millions, of which few are garbage
         gc.enable()
 
 

@@ -6,6 +6,7 @@ imports ends the program with its exit code and one line, too.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -27,6 +28,9 @@ def main() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     # This process and its workers need not load torch's compiler (`elastic.uncompiled`).
     os.environ.setdefault("ELASTIC_OWN_PROCESS", "1")
+    # Libraries make a million objects when they are loaded, none of them garbage. The collector goes through all that
+    # there are, and after every 700 new ones, which is the default, this takes a tenth of a short command's time.
+    gc.set_threshold(10_000)
     try:
         from elastic.ending import end_quietly, run_to_its_end
 

@@ -9,16 +9,24 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import hypothesis
 import pytest
-import torch
 
 hypothesis.settings.register_profile("elastic", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.load_profile("elastic")
 
 
-def pytest_collection_finish():
-    """Take ten thousand tests and the modules that they import out of what the garbage collector goes through."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Take ten thousand tests and the modules that they import out of what the garbage collector goes through.
+
+    While they are collected it would go through them again and again, which takes a third of that time.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.set_threshold(10_000)  # of 700 new objects: the tests make millions, of which few are garbage
+        gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -37,6 +45,8 @@ def pytest_xdist_make_scheduler(config, log):
 @pytest.fixture(autouse=True)
 def _seeded():
     """Draw each test's weights from one seed: about one small ReLU net in fifty has a class that no unit sees."""
+    import torch  # here, because the process that hands out the tests needs none
+
     torch.default_generator.manual_seed(0)
 
 

@@ -29,7 +29,8 @@ SEALER = """
 import sys
 from pathlib import Path
 import xarray as xr
-from elastic.cube import seal
+from elastic.cube import seal, waiting
+waiting.PATIENCE = 0.1
 seal(xr.DataTree(xr.Dataset({"nc1": (("seed",), [1.0, 2.0])})), Path(sys.argv[1]))
 """
 

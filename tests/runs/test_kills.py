@@ -21,6 +21,7 @@ import traceback
 import pytest
 import torch
 from support import forked, studies
+from support.few_metrics import leave_few
 
 import elastic
 from elastic.runs.cell import run_cell
@@ -165,6 +166,7 @@ def kill_study(root, each):
     """Kill studies until so many kills came in each phase; one that comes after the end is none."""
     from support import preloaded  # noqa: F401 (once, instead of in each of the children)
 
+    leave_few(pytest.MonkeyPatch())  # a metric more is a file more, of the same kinds
     draw = random.Random(0)
     run_in_this_process(root / "warm")
     measured_life(root / "first")  # what is loaded lazily is read from the disk once

@@ -6,14 +6,7 @@ from functools import cache
 
 import pytest
 from support import corruption
-
-from elastic.registry import registry
-
-#: Metrics of small cubes: with classes in pairs, with components, of each layer, and of the network.
-FEW = {
-    "collapse": {"nc1", "class_cosine", "class_mean_spectrum", "nc4_mismatch"},
-    "elasticity": {"response", "relative_similarity", "locality"},
-}
+from support.few_metrics import leave_few
 
 
 @pytest.fixture(scope="module")
@@ -22,11 +15,8 @@ def few_metrics():
 
     A module that uses `made` uses this too, since runs that go on declare what was declared.
     """
-    registry("metrics").names()
     with pytest.MonkeyPatch.context() as patch:
-        for name, entry in list(registry("metrics")._entries.items()):
-            if name not in FEW.get(entry.facts.group, {name}):
-                patch.delitem(registry("metrics")._entries, name)
+        leave_few(patch)
         yield
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import hypothesis
+import pytest
 import torch
 import xarray as xr
 from hypothesis import strategies as st
@@ -37,6 +38,7 @@ from support import (
     recordings,
     studies,
 )
+from support.few_metrics import leave_few
 from support.uninterrupted import (
     assert_equal,
     assert_reads_within,
@@ -471,6 +473,7 @@ def leave(owner, number, _frame):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    leave_few(pytest.MonkeyPatch())
     signal.signal(signal.SIGTERM, partial(leave, os.getpid()))
     try:
         search(*map(int, sys.argv[1:5]))

@@ -6,6 +6,7 @@ here starts a thread, which a fork would lose.
 
 from __future__ import annotations
 
+import gc
 import pkgutil
 from contextlib import suppress
 from importlib import import_module
@@ -21,9 +22,12 @@ LAZY = (
 #: Callbacks of other frameworks, whose trainers no command imports.
 OTHERS = "elastic.integrations"
 
+gc.disable()  # what is imported stays: the collector would go through it here, and again in each process that is forked
 for found in pkgutil.walk_packages(elastic.__path__, "elastic."):
     if not found.name.startswith(OTHERS):
         import_module(found.name)
 for name in LAZY:
     with suppress(ImportError):  # of an extra
         import_module(name)
+gc.freeze()
+gc.enable()

@@ -10,10 +10,11 @@ from support.few_metrics import leave_few
 
 
 @pytest.fixture(scope="module")
-def few_metrics():
+def few_metrics(finished_study):
     """Leave out most metrics: a study with all of them has three hundred files, each of a kind with some others.
 
-    A module that uses `made` uses this too, since runs that go on declare what was declared.
+    A module that uses `made` uses this too, since runs that go on declare what was declared. The study that all tests
+    share is asked for, so that it has been made with all metrics.
     """
     with pytest.MonkeyPatch.context() as patch:
         leave_few(patch)

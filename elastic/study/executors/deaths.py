@@ -22,8 +22,7 @@ class Deaths(logging.Handler):
     """Stores how processes ended.
 
     >>> deaths = Deaths()
-    >>> deaths.handle(logging.makeLogRecord({"msg": "Worker process 7 was killed by signal 9"}))
-    True
+    >>> _ = deaths.handle(logging.makeLogRecord({"msg": "Worker process 7 was killed by signal 9"}))
     >>> deaths.of(7)
     'killed by signal 9 (SIGKILL)'
     """

@@ -11,7 +11,7 @@ import time
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,9 @@ from elastic.errors import ModelError, StudyError
 from elastic.models.building import layers_on
 from elastic.models.dry_run import trial
 from elastic.models.modes import plain_modes
-from elastic.models.preservation import state_kept
+from elastic.models.preservation import preserved, state_kept
 from elastic.probes.contract import Probe, Subject
+from elastic.registry import registry
 from elastic.runs.probe_readings import ProbeReadings
 from elastic.runs.scalars import SCORES, described, is_diverged, training_values
 from elastic.training import evaluate
@@ -209,10 +210,14 @@ class RunRecorder:
         record: dict[str, Any] = {}
         with state_kept(self.subject.model):  # which every probe saves, more than once
             for name in self.probes:
-                with self.timed(f"{name} probes"):
+                with self.timed(f"{name} probes"), self._as_before(name):
                     record |= self._readings.read(name, epoch, may_be_frozen=self.layout.is_open and has_records)
         self.notes += self._readings.take_notes()
         return self._readings.as_begun(record)
+
+    def _as_before(self, name: str) -> AbstractContextManager[object]:
+        """Return a block that restores the model after a user's probe; those of elastic do it without a copy."""
+        return preserved(self.subject.model) if registry("probes").get(name).is_own else nullcontext()
 
     def resume(self, epoch: float) -> None:
         """Continue at an epoch: read the journal once, and pass the earlier records to the probes.

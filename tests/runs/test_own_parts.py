@@ -11,6 +11,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from torch import nn
 
+import elastic
 from elastic.claims.contract import Evidence, claim, evidence_of
 from elastic.cube import Layout, Variable
 from elastic.data.contract import Samples
@@ -23,6 +24,7 @@ from elastic.metrics.tabulation import tabulate
 from elastic.models.building import build_model
 from elastic.models.contract import Stages, Task
 from elastic.optimizers.contract import build_optimizer, needs_objective, optimizer
+from elastic.probes.contract import Declaration, Probe, ProbeFacts
 from elastic.registry import Entry, registry
 
 LABELS = torch.tensor([0, 0, 1, 1])
@@ -201,3 +203,35 @@ def test_a_figure_that_fails_on_a_cube_is_left_out_as_one_that_it_does_not_have(
     with pytest.raises(OptionError, match="should return a matplotlib Figure; found float"):
         figure(name="own")(lambda cube: math.pi)(xr.DataTree())
     assert isinstance(figure(name="own")(lambda cube: Figure())(xr.DataTree()), Figure)
+
+
+class Retrained(Probe):
+    """Trains the model to measure how far that moves it, and leaves it so."""
+
+    def __init__(self, subject):
+        super().__init__()
+        self.model = subject.model
+
+    def declare(self):
+        return Declaration({}, [Variable("own", "moved", (), {"long_name": "Movement", "units": "1"})])
+
+    def read(self, epoch):
+        weight = next(self.model.parameters())
+        with torch.no_grad():
+            weight.add_(torch.rand(weight.shape))
+        self.model.train().requires_grad_(False)
+        return {"moved": np.float64(torch.rand(()).item())}
+
+
+def test_a_probe_of_the_user_leaves_the_model_as_it_was(enter, tmp_path):
+    enter("probes", Retrained, ProbeFacts("own", ()))
+    net, images, labels = nn.Linear(3, 2), torch.rand(8, 3), torch.arange(8) % 2
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    state = torch.get_rng_state()
+    with elastic.Recorder(tmp_path / "s", net.eval(), train=(images, labels), epochs=1, probes={"own": {}}) as recorder:
+        recorder.record(0)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not net.training
+    assert all(parameter.requires_grad for parameter in net.parameters())
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+    assert 0 < float(elastic.open_study(tmp_path / "s").cube["own"]["moved"][0, 0]) < 1

@@ -13,11 +13,13 @@ from elastic.claims.checking import check, check_cube
 from elastic.cube import Status, is_sealed, verify_manifest
 from elastic.cube.atomic import translate_os_errors
 from elastic.cube.checked_files import write_json
+from elastic.cube.report_file import WAITING
 from elastic.errors import Damaged, StudyError
 from elastic.publishing.contents import CLAIMS, CUBE, FACTS, HISTORY, MANIFEST, PROTOCOL, RUNS
 from elastic.study import Study
 from elastic.study.claim_history import register_publication
 from elastic.study.completeness import named
+from elastic.study.run_status import LOST
 
 #: Parts of a run's report that describe its folder, which is not published.
 OF_FOLDER = ("cell", "files", "journal", "lost")
@@ -55,7 +57,7 @@ def _check_reports(study: Study) -> None:
     status = study.cube["training"].dataset["status"]
     for run in study.runs():
         at = {dim: label for dim, label in run.coordinates.items() if dim in status.dims}
-        if run.state == "waiting" and bool((status.sel(at) != Status.MISSING).any()):
+        if run.state in (WAITING, LOST) and bool((status.sel(at) != Status.MISSING).any()):
             found = f"a cube that holds the run {named(run.coordinates)}, and no report of it"
             hint = "copying the folder runs with the study: reports give the environment, the data and the time"
             raise StudyError("the study", "have the reports of its runs", found, hint, place=str(study.folder))

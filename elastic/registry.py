@@ -24,7 +24,7 @@ import pydantic
 
 from elastic.close_names import nearest, same_name
 from elastic.docstrings import parameter_descriptions
-from elastic.errors import UnknownName
+from elastic.errors import OptionError, UnknownName
 from elastic.option_errors import option_error, sentence, shorten
 
 __all__ = [
@@ -169,15 +169,17 @@ class Registry:
     def register(
         self, name: str | None = None, facts: Any = None
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Return a decorator that registers a function under ``name``, by default the function's own."""
+        """Return a decorator that registers a function under ``name``, by default the function's own.
+
+        The decorator raises OptionError if another module has registered the name.
+        """
 
         def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
             key = name or function.__name__
             known = self._entries.get(key)
             if known is not None and known.function.__module__ != function.__module__:
-                raise ValueError(
-                    f"two {self.kind} are named {key!r}: {known.function.__module__}, {function.__module__}"
-                )
+                modules = f"{known.function.__module__} and {function.__module__}"
+                raise OptionError(f"`{key}`", f"name one of the {self.kind}", f"two, in {modules}", "another name")
             self._entries[key] = Entry(self.kind, key, function, facts)
             return function
 

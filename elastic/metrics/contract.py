@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
+from elastic.close_names import nearest
 from elastic.cube.attributes import BOUNDS, bounds_attribute
 from elastic.errors import OptionError
 from elastic.registry import Entry, registry
@@ -70,9 +71,35 @@ def metric(
     layerless: bool = False,
     name: str | None = None,
 ) -> Callable[[MetricFunction], MetricFunction]:
-    """Register a function of readings as a metric, with its facts (see `MetricFacts`)."""
+    """Register a function of readings as a metric, with its facts (see `MetricFacts`).
+
+    Raises
+    ------
+    OptionError
+        If a metric of the user needs a reading that no metric of elastic in its group has: it would never be computed.
+    """
     facts = MetricFacts(group, source, formula, units, bounds, at_collapse, dims, layerless)
-    return registry("metrics").register(name, facts)
+    register = registry("metrics").register(name, facts)
+
+    def registered(function: MetricFunction) -> MetricFunction:
+        entry = Entry("metrics", name or function.__name__, function, facts)
+        if entry.is_own:
+            _check_readings(entry)
+        return register(function)
+
+    return registered
+
+
+def _check_readings(entry: Entry) -> None:
+    """Refuse a reading that the group does not have; of a group in which only users have metrics, none is known."""
+    group = entry.facts.group
+    shipped = (one for one in registry("metrics") if not one.is_own and one.facts.group == group)
+    known = sorted({name for one in shipped for name in one.parameters})
+    for reading in entry.parameters if known else ():
+        if reading not in known:
+            hint = nearest(reading, known, fallback=f"one of {', '.join(known)}")
+            expected = f"have readings of the group {group} as its parameters"
+            raise OptionError(f"metric `{entry.name}`", expected, repr(reading), hint)
 
 
 def metrics_of(group: Group, readings: Collection[str]) -> list[Entry]:

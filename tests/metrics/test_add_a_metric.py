@@ -13,7 +13,7 @@ from support.elasticity_cases import CASES
 
 import elastic
 from elastic import listing
-from elastic.errors import RunFailed
+from elastic.errors import OptionError, RunFailed
 from elastic.registry import registry
 
 COLLAPSE = '''
@@ -148,5 +148,14 @@ def test_a_metric_that_breaks_its_own_registration_is_told_by_name(add, tmp_path
 
 
 def test_two_metrics_of_one_name_are_refused(add):
-    with pytest.raises(ValueError, match=r"two metrics are named 'nc1': elastic\.metrics\.\w+, my_metrics"):
+    text = r"`nc1` should name one of the metrics; found two, in elastic\.metrics\.\w+ and my_metrics"
+    with pytest.raises(OptionError, match=text):
         add(COLLAPSE.replace("largest_variance", "nc1"))
+
+
+def test_a_reading_that_its_group_does_not_have_is_refused(add):
+    with pytest.raises(
+        OptionError, match=r"should have readings .* found 'statistic'; try 'statistics'"
+    ):
+        add(COLLAPSE.replace("statistics", "statistic"))
+    assert "largest_variance" not in registry("metrics").names()

@@ -154,8 +154,6 @@ def test_two_metrics_of_one_name_are_refused(add):
 
 
 def test_a_reading_that_its_group_does_not_have_is_refused(add):
-    with pytest.raises(
-        OptionError, match=r"should have readings .* found 'statistic'; try 'statistics'"
-    ):
+    with pytest.raises(OptionError, match=r"should have readings .* found 'statistic'; try 'statistics'"):
         add(COLLAPSE.replace("statistics", "statistic"))
     assert "largest_variance" not in registry("metrics").names()

@@ -22,7 +22,7 @@ from elastic.registry import registry
 from elastic.study import Study, open_study
 from elastic.study.claim_history import register_verdicts
 from elastic.study.claim_standing import standing_of
-from elastic.study.run_status import LOST
+from elastic.study.run_status import LOST, RunStatus
 
 __all__ = ["Checked", "check", "check_cube", "verdict_on", "verdicts_on"]
 
@@ -55,15 +55,28 @@ def check(study: Study | Path | str, *, claims: Given | None = None) -> Checked:
     return check_cube(study, study.cube, claims=claims)
 
 
-def check_cube(study: Study, cube: xr.DataTree, *, claims: Given | None = None) -> Checked:
-    """Check claims on the cube of a study, which the caller has already read; otherwise like `check`."""
-    notes = notes_on(study)
+def check_cube(
+    study: Study, cube: xr.DataTree, *, claims: Given | None = None, runs: Sequence[RunStatus] | None = None
+) -> Checked:
+    """Check claims on the cube of a study, which the caller has already read; otherwise like `check`.
+
+    Parameters
+    ----------
+    study, claims
+        As of `check`.
+    cube
+        Its cube.
+    runs
+        Progress of its runs; read if not given. A run that cannot be read does not stop a check of the sealed cube.
+    """
+    runs = runs_of(study) if runs is None else runs
+    notes = () if runs is None else notes_on(study, runs)
     if claims is None:
         verdicts = verdicts_on(cube, study.claims, study=study)
         keeps = bool(study.claims) and not study.published
         if keeps:
             seeds = study.facts["axes"].get("seed", ())
-            early = seeds_with_records(cube) if under_way(study) else None
+            early = seeds_with_records(cube) if under_way(runs or ()) else None
             register_verdicts(study.folder, study.facts["protocol"]["claims"], seeds, early)
         checked = Checked(study.name, study.digest, verdicts, standing=standing_of(study), notes=notes)
         if keeps:
@@ -73,20 +86,25 @@ def check_cube(study: Study, cube: xr.DataTree, *, claims: Given | None = None) 
     return Checked(study.name, study.digest, judged_together(read), notes=notes)
 
 
-def notes_on(study: Study) -> tuple[str, ...]:
-    """Return what the study says of its numbers; a run that cannot be read does not stop a check of the sealed cube."""
+def runs_of(study: Study) -> list[RunStatus] | None:
+    """Return the progress of a study's runs; None if one of them cannot be read."""
     try:
-        return tuple(study.notes())
+        return study.runs()
+    except StudyError:
+        return None
+
+
+def notes_on(study: Study, runs: Sequence[RunStatus]) -> tuple[str, ...]:
+    """Return what the study says of its numbers; nothing if it cannot be read."""
+    try:
+        return tuple(study.notes(runs))
     except StudyError:
         return ()
 
 
-def under_way(study: Study) -> bool:
-    """Return whether a run of a study has not ended; a lost run, and one that cannot be read, do not count."""
-    try:
-        return not all(run.ended or run.state == LOST for run in study.runs())
-    except StudyError:  # the sealed cube is read all the same
-        return False
+def under_way(runs: Sequence[RunStatus]) -> bool:
+    """Return whether a run has not ended; a lost one does not count."""
+    return not all(run.ended or run.state == LOST for run in runs)
 
 
 def seeds_with_records(cube: xr.DataTree) -> list[Any]:

@@ -112,7 +112,7 @@ def read_context(study: Study) -> Context:
         If the study cannot be read. Claims that cannot be checked do not raise: ``unchecked`` holds the reason.
     """
     cube, runs = study.cube, tuple(study.runs())
-    verdicts, standing, unchecked = _verdicts(study, cube)
+    verdicts, standing, unchecked = _verdicts(study, cube, runs)
     return Context(
         name=study.name,
         digest=study.digest,
@@ -132,11 +132,13 @@ def read_context(study: Study) -> Context:
     )
 
 
-def _verdicts(study: Study, cube: xr.DataTree) -> tuple[tuple[Verdict, ...], Standing | None, str]:
+def _verdicts(
+    study: Study, cube: xr.DataTree, runs: Sequence[RunStatus]
+) -> tuple[tuple[Verdict, ...], Standing | None, str]:
     if not study.facts["protocol"].get("claims"):
         return (), None, ""
     try:
-        checked = check_cube(study, cube)
+        checked = check_cube(study, cube, runs=runs)
         return checked.verdicts, checked.standing, ""
     except ElasticError as error:
         return (), None, f"The claims could not be checked: {error}"

@@ -55,7 +55,7 @@ def report(finished_study, tmp_path_factory):
     study = altered.Altered(finished_study.folder, WEIGHT_DECAY, claims=[{"name": "falls"}])
     study.facts["axes"] = {"weight_decay": [0.0, 0.005], **study.facts["axes"]}
     with pytest.MonkeyPatch.context() as patch, drawing(*TWO):
-        patch.setattr(context, "check_cube", lambda s, cube: Checked(s.name, s.digest, VERDICTS))
+        patch.setattr(context, "check_cube", lambda s, cube, runs: Checked(s.name, s.digest, VERDICTS))
         return write_report(study, tmp_path_factory.mktemp("report") / "report.html")
 
 
@@ -83,7 +83,7 @@ def hostile_report(finished_study, tmp_path_factory):
         (finding(setting={"layer": text(n="setting")}),),
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch, drawing(*TWO):
-        patch.setattr(context, "check_cube", lambda s, cube: Checked(s.name, s.digest, (result,)))
+        patch.setattr(context, "check_cube", lambda s, cube, runs: Checked(s.name, s.digest, (result,)))
         return write_report(study, tmp_path_factory.mktemp("hostile") / "report.html")
 
 

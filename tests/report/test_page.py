@@ -60,7 +60,7 @@ def test_no_claims_are_said_to_be_none(plain):
 
 @pytest.mark.usefixtures("no_figure")
 def test_a_claim_that_makes_no_sense_is_told_and_the_page_still_comes(finished_study, cube, tmp_path, monkeypatch):
-    def check(study, cube):
+    def check(study, cube, runs):
         raise OptionError("`metric`", "be a variable of the cube", "'nc_9'", "'nc1'")
 
     monkeypatch.setattr(context, "check_cube", check)
@@ -112,7 +112,7 @@ def test_a_study_under_way_says_so_and_gives_the_same_bytes_twice(under_way, tmp
     assert path == study.folder / "report.html"
     assert write_report(Counted(study.folder), tmp_path / "again.html").read_bytes() == path.read_bytes()
     page = read(path)
-    assert "still under way: 1 of 2 runs have ended" in page.text
+    assert "was interrupted, and can be resumed: 1 of 2 runs have ended" in page.text
     assert "2 of 6" in page.text
     assert "mean over 1 to 2 seeds" in json.dumps(page.specs["responses"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from support import recordings
+from support import recordings, studies
 
 import elastic
 from elastic.claims.verdict_table import verdict_table
@@ -52,9 +52,7 @@ def loop(sealed, tmp_path):
 def test_a_seal_of_a_study_that_was_extended_is_out_of_date(finished_study, tmp_path):
     folder = shutil.copytree(finished_study.folder, tmp_path / "small")
     assert shown(status_table(elastic.open_study(folder))).splitlines()[0] == "small: 2 of 2 runs ended, cube sealed"
-    protocol = finished_study.protocol
-    axes = protocol.axes.model_copy(update={"seed": [0, 1, 7]})
-    study = make_study(folder, protocol.model_copy(update={"axes": axes}))
+    study = make_study(folder, elastic.load_protocol(studies.write(tmp_path), settings=["axes.seed=[0,1,7]"]))
     facts = study_facts(study)
     assert (facts["sealed"], facts["seal"]) == (False, "sealed, out of date: the description changed since")
     assert [run["state"] for run in facts["runs"]] == ["done", "done", "waiting"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import click
@@ -21,8 +22,24 @@ SECTIONS = {
 }
 
 
+class Command(click.Command):
+    """Writes its example as one line, which can be pasted; click would fold it."""
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the text, then the example."""
+        text, _, example = inspect.cleandoc(self.help or "").partition("Example:")
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(text.strip())
+            if example:
+                formatter.write_paragraph()
+                formatter.write(f"{'':{formatter.current_indent}}Example: {' '.join(example.split())}\n")
+
+
 class Group(click.Group):
     """Passes elastic's errors and signals on to `elastic.ending`, which prints them."""
+
+    command_class = Command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the first sentence of every command, whole, by section."""

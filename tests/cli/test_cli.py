@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -321,8 +322,10 @@ def test_the_help_lists_every_command_whole(command):
 
 
 @pytest.mark.parametrize("name", cli.commands)
-def test_every_command_has_an_example_that_it_accepts(name):
-    program, given, *words = shlex.split(cli.commands[name].help.split("Example:")[1])
+def test_every_command_has_an_example_that_it_accepts_in_a_line_to_paste(command, name):
+    (example,) = re.findall(r"^  Example: (.+)$", command(name, "--help").out, re.M)
+    assert example == " ".join(cli.commands[name].help.split("Example:")[1].split())
+    program, given, *words = shlex.split(example)
     assert (program, given) == ("elastic", name)
     arguments = words[: words.index(">")] if ">" in words else words
     cli.commands[name].make_context(name, arguments)

@@ -97,7 +97,7 @@ def runs_of(study: Study) -> list[RunStatus] | None:
 def notes_on(study: Study, runs: Sequence[RunStatus]) -> tuple[str, ...]:
     """Return what the study says of its numbers; nothing if it cannot be read."""
     try:
-        return tuple(study.notes(runs))
+        return tuple(study.notes(study.seal_state(runs)))
     except StudyError:
         return ()
 

@@ -75,7 +75,7 @@ def run(
     )
     if share is not None:
         runs = study.runs()
-        click.echo(studies.study_state(study, runs), err=as_json)
+        click.echo(studies.study_state(study.name, runs, study.seal_state(runs)), err=as_json)
         if not all(run.ended for run in runs):
             show(
                 studies.study_facts(study) if as_json else "The process that finishes the last run seals the cube.",

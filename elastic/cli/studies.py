@@ -22,9 +22,13 @@ def status(study: Path, as_json: bool) -> None:
     from elastic.listing import studies
 
     opened = elastic.open_study(study)
-    show(studies.study_facts(opened) if as_json else studies.status_table(opened), as_json)
-    if not as_json and (line := studies.how_to_resume(opened)):
-        click.echo(line)  # whole, to be copied
+    if as_json:
+        show(studies.study_facts(opened), as_json)
+        return
+    runs = opened.runs()
+    show(studies.status_table(opened, runs), as_json)
+    if line := studies.how_to_resume(opened, runs):
+        click.echo(line)
 
 
 @cli.command()

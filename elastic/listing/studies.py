@@ -16,6 +16,7 @@ from elastic.cube.report_file import UNDER_WAY
 from elastic.display.numbers import epoch_of
 from elastic.study import PROTOCOL, RunStatus, Study
 from elastic.study.run_status import INTERRUPTED
+from elastic.study.seal_state import Seal
 
 
 def study_facts(study: Study) -> dict[str, Any]:
@@ -31,13 +32,14 @@ def study_facts(study: Study) -> dict[str, Any]:
         "seal": str(seal),
         "cube": str(study.folder / "cube.zarr"),
         "runs": [asdict(run) for run in runs],
-        "notes": study.notes(runs),
+        "notes": study.notes(seal),
     }
 
 
-def status_table(study: Study) -> RenderableType:
-    """Return a table with one row per run of a study."""
-    runs = study.runs()
+def status_table(study: Study, runs: Sequence[RunStatus] | None = None) -> RenderableType:
+    """Return a table with one row per run of a study; ``runs`` is what its method returned, read if not given."""
+    runs = study.runs() if runs is None else runs
+    seal = study.seal_state(runs)
     table = Table(box=None, pad_edge=False)
     for column in (*map(escape, runs[0].coordinates if runs else ()), "state", "epoch", "seconds", "folder"):
         table.add_column(column)
@@ -45,24 +47,26 @@ def status_table(study: Study) -> RenderableType:
         seconds = f"{sum(run.seconds.values()):.1f}" if run.seconds else "–"
         values = [Text(str(value)) for value in run.coordinates.values()]
         table.add_row(*values, run.state, epoch_of(run.epoch, run.epochs, "/"), seconds, f"runs/{run.cell}")
-    notes = [Text(f"note: {note}", style="yellow") for note in study.notes(runs)]
-    return Group(Text(study_state(study, runs), style="bold"), table, *notes)
+    notes = [Text(f"note: {note}", style="yellow") for note in study.notes(seal)]
+    return Group(Text(study_state(study.name, runs, seal), style="bold"), table, *notes)
 
 
-def study_state(study: Study, runs: Sequence[RunStatus]) -> str:
+def study_state(name: str, runs: Sequence[RunStatus], seal: Seal) -> str:
     """Return one line with the number of ended and interrupted runs, and whether the cube is sealed and up to date."""
     ended, stopped = (sum(which(run) for run in runs) for which in (lambda run: run.ended, _is_interrupted))
     states = [f"{ended} of {len(runs)} runs ended", *([f"{stopped} interrupted"] if stopped else [])]
-    return f"{study.name}: {', '.join(states)}, cube {study.seal_state(runs)}"
+    return f"{name}: {', '.join(states)}, cube {seal}"
 
 
 def _is_interrupted(run: RunStatus) -> bool:
     return run.state == INTERRUPTED
 
 
-def how_to_resume(study: Study) -> str:
-    """Return how to go on with a study that was interrupted; "" if a run is under way, or all have ended."""
-    runs = study.runs()
+def how_to_resume(study: Study, runs: Sequence[RunStatus]) -> str:
+    """Return how to go on with a study of these runs if it was interrupted; "" if one is under way, or all have ended.
+
+    The line is to be copied: nothing may fold it.
+    """
     if not any(map(_is_interrupted, runs)) or any(run.state == UNDER_WAY for run in runs):
         return ""
     if study.recorded:

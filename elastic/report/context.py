@@ -13,6 +13,7 @@ import pandas as pd  # type: ignore[import-untyped]
 import xarray as xr
 
 from elastic.analysis.reading import settings_of
+from elastic.claims.checked import Checked
 from elastic.claims.checking import check_cube
 from elastic.claims.verdicts import Verdict
 from elastic.display.headline import headline
@@ -112,7 +113,7 @@ def read_context(study: Study) -> Context:
         If the study cannot be read. Claims that cannot be checked do not raise: ``unchecked`` holds the reason.
     """
     cube, runs = study.cube, tuple(study.runs())
-    verdicts, standing, unchecked = _verdicts(study, cube, runs)
+    checked, unchecked = _checked(study, cube, runs)
     return Context(
         name=study.name,
         digest=study.digest,
@@ -125,20 +126,18 @@ def read_context(study: Study) -> Context:
         cube=cube,
         runs=runs,
         reports=tuple(study.run_report(run.cell) for run in runs),
-        verdicts=verdicts,
+        verdicts=checked.verdicts if checked else (),
         unchecked=unchecked,
-        standing=standing,
-        notes=tuple(study.notes(runs)),
+        standing=checked.standing if checked else None,
+        notes=checked.notes if checked else tuple(study.notes(study.seal_state(runs))),
     )
 
 
-def _verdicts(
-    study: Study, cube: xr.DataTree, runs: Sequence[RunStatus]
-) -> tuple[tuple[Verdict, ...], Standing | None, str]:
+def _checked(study: Study, cube: xr.DataTree, runs: Sequence[RunStatus]) -> tuple[Checked | None, str]:
+    """Return the claims of a study, checked, or None and why they are not; "" if there are none."""
     if not study.facts["protocol"].get("claims"):
-        return (), None, ""
+        return None, ""
     try:
-        checked = check_cube(study, cube, runs=runs)
-        return checked.verdicts, checked.standing, ""
+        return check_cube(study, cube, runs=runs), ""
     except ElasticError as error:
-        return (), None, f"The claims could not be checked: {error}"
+        return None, f"The claims could not be checked: {error}"

@@ -75,7 +75,7 @@ class Seal:
 
 
 def seal_of(folder: Path, digest: str, runs: Sequence[RunStatus]) -> Seal:
-    """Return the state of a study's sealed cube; of a damaged one only whether it is there.
+    """Return the state of a study's sealed cube; of a damaged one only that it is there.
 
     Parameters
     ----------
@@ -84,8 +84,6 @@ def seal_of(folder: Path, digest: str, runs: Sequence[RunStatus]) -> Seal:
     runs
         Progress of its runs.
     """
-    if not is_sealed(folder):
-        return Seal(NOT_SEALED)
     try:
         cube = open_sealed(folder)
         state = SEALED if cube.attrs.get("digest") == digest else OUT_OF_DATE

@@ -244,21 +244,23 @@ class Study:
         """
         if self.published:
             return Seal(SEALED if is_sealed(self.folder) else NOT_SEALED)
-        runs = self.runs() if runs is None else runs
-        return seal_of(self.folder, self.digest, runs)
+        if not is_sealed(self.folder):
+            return Seal(NOT_SEALED)
+        return seal_of(self.folder, self.digest, self.runs() if runs is None else runs)
 
-    def notes(self, runs: Sequence[RunStatus] | None = None) -> list[str]:
+    def notes(self, seal: Seal | None = None) -> list[str]:
         """Return what is missing or left out in the numbers of the study: lost runs, and copies of runs.
 
         Parameters
         ----------
-        runs
-            As `seal_state` takes them.
+        seal
+            What `seal_state` returned; read if not given.
         """
         if self.published:
             return []
+        seal = self.seal_state() if seal is None else seal
         cells = {str(cell["digest"]) for cell in self.cells}
-        return [*self.seal_state(runs).notes(self.folder), *copy_notes(self.folder, cells)]
+        return [*seal.notes(self.folder), *copy_notes(self.folder, cells)]
 
     def run_report(self, cell: str) -> dict[str, Any]:
         """Return the environment, data, engine and time of a run, from its report; empty before it begins."""

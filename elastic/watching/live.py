@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console, RenderableType
@@ -136,10 +135,8 @@ class Watched:
                 note = note or str(error)
         self._courses.check_metric()
         title = str(self.study.facts["protocol"].get("title") or self.study.name)
-        shown = Picture(
-            self.study.name, title, str(self.study.folder), runs, courses, self.metric, sealed, self._left(runs), note
-        )
-        shown = replace(shown, old=self._is_old)
+        names, left = (self.study.name, title, str(self.study.folder)), self._left(runs)
+        shown = Picture(*names, runs, courses, self.metric, sealed, left, note, old=self._is_old)
         height = (console.height if height is None else height) - 1
         return picture(shown, width=console.width, height=height, colours=colours)
 

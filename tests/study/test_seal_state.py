@@ -63,12 +63,12 @@ def test_a_run_under_way_is_told_from_one_that_was_interrupted(loop):
     recorder = recordings.recorder(loop, coordinates={"seed": 9, "norm": True})
     recorder.record(0)
     assert recorder.study.runs()[-1].state == "under way"
-    assert how_to_resume(recorder.study) == ""
+    assert how_to_resume(recorder.study, recorder.study.runs()) == ""
     recorder.__exit__(KeyboardInterrupt, None, None)
     study = elastic.open_study(loop)
     assert study.runs()[-1].state == "interrupted"
     assert "3 of 4 runs ended, 1 interrupted, cube not sealed" in shown(status_table(study))
-    assert how_to_resume(study).startswith("resume: the training loop again")
+    assert how_to_resume(study, study.runs()).startswith("resume: the training loop again")
     warnings = " ".join(history(read_context(study)).warnings)
     assert "was interrupted, and can be resumed: 3 of 4 runs have ended" in warnings
 
@@ -89,9 +89,11 @@ def test_a_study_that_was_interrupted_says_how_it_is_resumed(finished_study, tmp
     (folder_of(folder, 0) / "status.json").unlink()
     (folder / "manifest.sha256").unlink()
     line = f"resume: elastic run '{folder}/protocol.yaml' --out '{folder.parent}'"
-    assert how_to_resume(elastic.open_study(folder)) == line
+    study = elastic.open_study(folder)
+    assert how_to_resume(study, study.runs()) == line
     renamed = folder.rename(folder.with_name("renamed"))  # a run of the file would make a folder of the study's name
-    assert how_to_resume(elastic.open_study(renamed)) == "resume: the command that began the study"
+    study = elastic.open_study(renamed)
+    assert how_to_resume(study, study.runs()) == "resume: the command that began the study"
 
 
 def test_a_recorded_run_whose_folder_is_gone_is_named_by_every_command_that_counts(loop, caplog):

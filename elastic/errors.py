@@ -197,3 +197,12 @@ class Stopped(KeyboardInterrupt):
     def __init__(self, signal: int) -> None:
         self.signal = signal
         super().__init__(signal)
+
+
+def first_line(error: BaseException) -> str:
+    """Return an exception's type and the first line of its text.
+
+    >>> first_line(ValueError("too wide" + chr(10) + "and more"))
+    'ValueError: too wide'
+    """
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"

@@ -70,8 +70,14 @@ class Entry:
 
     @property
     def is_own(self) -> bool:
-        """Whether the function is the user's, from a module outside elastic."""
-        return self.function.__module__.partition(".")[0] != "elastic"
+        """Whether the function is the user's."""
+        return is_outside(self.function.__module__)
+
+    @cached_property
+    def option_names(self) -> tuple[str, ...]:
+        """Names of the keyword-only parameters, which a protocol may set."""
+        parameters = inspect.signature(self.function).parameters.values()
+        return tuple(p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY)
 
     @property
     def summary(self) -> str:
@@ -244,10 +250,19 @@ def _some(names: list[str]) -> str:
     return f"one of {', '.join(names)}" if 0 < len(names) <= MOST_NAMED else "another name"
 
 
+def is_outside(module: str) -> bool:
+    """Return whether a module is the user's, outside elastic.
+
+    >>> is_outside("elastic.losses.focal"), is_outside("elastic_nets.wide")
+    (False, True)
+    """
+    return module.partition(".")[0] != "elastic"
+
+
 def modules_outside() -> list[str]:
     """Return the modules outside elastic that registered a function, except those that entry points load."""
     named = {entry.function.__module__ for kind in PACKAGES for entry in registry(kind).registered}
-    outside = {name for name in named if name.partition(".")[0] != "elastic"}
+    outside = set(filter(is_outside, named))
     points = {point.module for kind in PACKAGES for point in _entry_points(kind)} if outside else set()
     return sorted(outside - points)
 

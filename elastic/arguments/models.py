@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from elastic.batches import Forward, Output, check_output
 from elastic.batches.nesting import outline
-from elastic.errors import ElasticError, ModelError
+from elastic.errors import ElasticError, ModelError, first_line
 from elastic.models.batch_forward import BatchForward
 from elastic.models.contract import TappedModel
-from elastic.models.dry_run import first_line, trial
+from elastic.models.dry_run import trial
 from elastic.models.positions import Position, check_position
 
 

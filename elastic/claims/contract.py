@@ -9,7 +9,6 @@ names, order and defaults. `elastic.claims.decision` derives the verdict from th
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -40,7 +39,7 @@ from elastic.claims.option_types import (
 from elastic.claims.selection import Selection
 from elastic.claims.sentence import words_of
 from elastic.errors import ElasticError, NotMeasured, OptionError
-from elastic.protocol.formatting import one_line
+from elastic.protocol.formatting import error_line
 from elastic.registry import Entry, nearest, registry
 
 __all__ = [
@@ -119,12 +118,13 @@ def claim(
 
     def enter(function: ClaimFunction) -> ClaimFunction:
         key = name or function.__name__
-        parameters = Entry("claims", key, function).parameters
+        entry = Entry("claims", key, function)
+        parameters = entry.parameters
         if not parameters or not set(parameters) <= set(HANDED):
             expected = "be `selection` (what the options select) or `cube` (all of it)"
             found, hint = ", ".join(parameters) or "none", f"def {key}(selection, *, …) -> Evidence"
             raise ElasticError(f"positional parameters of the claim `{key}`", expected, found, hint)
-        _check_sentence(Entry("claims", key, function), sentence)
+        _check_sentence(entry, sentence)
         return registry("claims").register(name, ClaimFacts(source, sentence, own, follows_steps))(function)
 
     return enter
@@ -132,8 +132,7 @@ def claim(
 
 def _check_sentence(entry: Entry, sentence: str) -> None:
     """Raise an ElasticError if a sentence names what is neither an option of its claim nor one of the words."""
-    signature = inspect.signature(entry.function).parameters.values()
-    known = [*(p.name for p in signature if p.kind is p.KEYWORD_ONLY), *words_of({})]
+    known = [*entry.option_names, *words_of({})]
     for _, name, _, _ in Formatter().parse(sentence):
         if name is not None and name not in known:
             expected, hint = "name options of the claim", nearest(name, known, fallback="{{ and }} for braces")
@@ -167,7 +166,7 @@ def evidence_of(entry: Entry, cube: xr.DataTree, options: Mapping[str, Any]) -> 
     except Exception as error:
         if not entry.is_own:
             raise
-        found = one_line(f"{type(error).__name__}: {error}", 200)
+        found = error_line(error)
         raise OptionError(f"claim `{entry.name}`", "return evidence", found, "mending its function") from error
     if entry.is_own:
         _check_evidence(entry.name, evidence)

@@ -38,8 +38,8 @@ from elastic.figures.labelling import (
 )
 from elastic.figures.page import Page, asked, asked_width, canvas, legend, panels
 from elastic.figures.style import COLUMN, PAGE, SEQUENTIAL, STYLE, colour, ink, line_styles, styled
-from elastic.protocol.formatting import one_line
-from elastic.registry import nearest, registry
+from elastic.protocol.formatting import error_line
+from elastic.registry import Entry, nearest, registry
 
 __all__ = [
     "COLUMN", "PAGE", "SEQUENTIAL", "STYLE", "FigureFunction", "all_positive", "asked_width", "average", "canvas",
@@ -76,8 +76,8 @@ def figure(name: str | None = None) -> Callable[[FigureFunction], FigureFunction
     """
 
     def enter(function: FigureFunction) -> FigureFunction:
-        is_shipped = function.__module__.partition(".")[0] == "elastic"
-        known = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+        entry = Entry("figures", name or function.__name__, function)
+        known = entry.option_names
 
         @wraps(function)
         def draw(
@@ -92,7 +92,7 @@ def figure(name: str | None = None) -> Callable[[FigureFunction], FigureFunction
             check_names(function.__name__, options, [*known, *SHARED_TYPES])
             page = Page(width, caption, ax)
             with asked(page, theme):
-                drawn = function(cube, **options) if is_shipped else _drawn_by_own(function, cube, options)
+                drawn = _drawn_by_own(function, cube, options) if entry.is_own else function(cube, **options)
             if page.used or (ax is None and width is None):
                 return drawn if ax is None else ax
             hint = "the figure as it is, or one that draws on elastic.figures.contract.canvas()"
@@ -122,7 +122,7 @@ def _drawn_by_own(function: FigureFunction, cube: xr.DataTree, options: Mapping[
     except ElasticError:
         raise
     except Exception as error:
-        found = one_line(f"{type(error).__name__}: {error}", 200)
+        found = error_line(error)
         hint = "mending its function (elastic.analysis.reading.read names a variable that a cube lacks)"
         raise NotMeasured(f"figure `{name}`", "draw this cube", found, hint) from error
     if not isinstance(drawn, FigureBase):

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 from torch.func import grad, vmap
 
-from elastic.errors import DegenerateInput, ElasticError, ModelError
+from elastic.errors import DegenerateInput, ElasticError, ModelError, first_line
 from elastic.losses.contract import Loss, LossGradient, by_norm
 from elastic.losses.own_gradient import backpropagated
-from elastic.losses.precision import Widened, first_line, widened
+from elastic.losses.precision import Widened, widened
 
 Function = Callable[[Tensor, Tensor], Any]
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from elastic.errors import ElasticError, ModelError
-from elastic.protocol.formatting import one_line
+from elastic.protocol.formatting import error_line
 from elastic.registry import registry
 
 
@@ -135,7 +135,7 @@ def build_loss(name: str, options: dict[str, object] | None = None) -> Loss:
     except ElasticError:
         raise
     except Exception as error:  # of the user's code
-        found = one_line(f"{type(error).__name__}: {error}", 200)
+        found = error_line(error)
         raise ModelError(f"loss `{name}`", "be built", found, f"mending its function, {name}(*, options)") from error
     if not isinstance(built, Loss):
         raise ModelError(f"loss `{name}`", "be a Loss", type(built).__name__, "Loss(per_sample, gradient)")

@@ -17,12 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from elastic.errors import DegenerateInput, ModelError
+from elastic.errors import DegenerateInput, ModelError, first_line
 from elastic.losses.callable_loss import OwnFunction, callable_loss, can_be_vectorised
 from elastic.losses.contract import Loss, OwnLoss
 from elastic.losses.names import name_of
 from elastic.losses.own_gradient import backpropagated
-from elastic.losses.precision import first_line
 from elastic.losses.torch_losses import Recognised, recognised, stable
 from elastic.losses.trial_batches import Batch, trial_batches
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from elastic.errors import ElasticError, ModelError
 from elastic.losses.contract import Loss, LossGradient
-from elastic.protocol.formatting import one_line
+from elastic.protocol.formatting import error_line
 from elastic.registry import registry
 
 #: Samples of each class on which a loss is tried, and the largest relative error of its gradient: a gradient in float32
@@ -50,7 +50,7 @@ def check_registered(name: str, loss: Loss, width: int, classes: int) -> None:
     except ElasticError:
         raise
     except Exception as error:  # of the user's code
-        found = one_line(f"{type(error).__name__}: {error}", 200)
+        found = error_line(error)
         expected = (
             f"take features of shape {tuple(features.shape)} in float64 and labels of shape {tuple(labels.shape)}"
         )

@@ -35,8 +35,3 @@ class Widened(TorchFunctionMode):
 def widened(value: Any) -> Any:
     """Convert a floating-point tensor to float64; return other values unchanged."""
     return value.double() if isinstance(value, Tensor) and value.dtype in NARROW else value
-
-
-def first_line(error: BaseException) -> str:
-    """Return an exception's type and the first line of its text."""
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"

@@ -11,11 +11,10 @@ from torch import nn
 
 from elastic.arguments import Labelled, LossLike, Reading, as_loss, check_module, check_update, model_and_samples
 from elastic.batches import Forward, Output
-from elastic.errors import ElasticError, ModelError
+from elastic.errors import ElasticError, ModelError, first_line
 from elastic.losses import Loss
 from elastic.measure.targets import classify
 from elastic.measure.update_measurement import UpdateMeasurement
-from elastic.models.dry_run import first_line
 from elastic.models.evaluation_mode import evaluated
 from elastic.models.modes import plain_modes
 from elastic.models.positions import Position, described_position

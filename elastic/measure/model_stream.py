@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from elastic.arrays import Array, as_tensor
 from elastic.batches import Forward, Output, inputs_of, labels_of, place_of, placed, runner
 from elastic.batches.table import Table
-from elastic.errors import ElasticError, ModelError
+from elastic.errors import ElasticError, ModelError, first_line
 from elastic.models.applied_weights import AppliedWeights, applied_weights
 from elastic.models.batch_forward import BatchForward
 from elastic.models.contract import INPUT, TappedModel
-from elastic.models.dry_run import first_line, uncompiled
+from elastic.models.dry_run import uncompiled
 from elastic.models.input_type import input_type
 from elastic.models.positions import Position
 from elastic.models.state import ModuleState

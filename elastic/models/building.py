@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from elastic.errors import ElasticError, ModelError
+from elastic.errors import ElasticError, ModelError, first_line
 from elastic.models.contract import INPUT, Stages, TappedModel, Task
-from elastic.models.dry_run import blank_batch, first_line, trial
+from elastic.models.dry_run import blank_batch, trial
 from elastic.models.returned import version_of
 from elastic.registry import registry
 

@@ -51,12 +51,3 @@ def blank_batch(module: nn.Module, input_shape: tuple[int, ...]) -> Tensor:
     """Return two inputs of zeros [2, …] with the device and dtype of the module's weights."""
     weight = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
     return torch.zeros(2, *input_shape, dtype=weight.dtype, device=weight.device)
-
-
-def first_line(error: Exception) -> str:
-    """Return an exception's type and the first line of its text.
-
-    >>> first_line(ValueError("too wide" + chr(10) + "and more"))
-    'ValueError: too wide'
-    """
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"

@@ -11,9 +11,9 @@ from pydantic import AfterValidator, Field
 from torch import nn
 
 from elastic.close_names import nearest
-from elastic.errors import ElasticError, ModelError, NotAllowed
+from elastic.errors import ElasticError, ModelError, NotAllowed, first_line
 from elastic.models.contract import LOGITS, Task, model
-from elastic.models.dry_run import blank_batch, first_line
+from elastic.models.dry_run import blank_batch
 from elastic.models.own_modules import folder_of, import_own, own_modules
 from elastic.models.taps import Tapped
 

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from elastic.errors import ModelError
+from elastic.errors import ModelError, first_line
 from elastic.models.contract import INPUT, LOGITS
-from elastic.models.dry_run import first_line, trial
+from elastic.models.dry_run import trial
 from elastic.models.returned import Returned, first_tensor, obstacle_to_reading, version_of
 
 #: Number of traced samples: few suffice for shapes and names, and every output is kept in memory.

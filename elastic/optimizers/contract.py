@@ -17,8 +17,8 @@ from pydantic import Field
 from torch import nn
 
 from elastic.errors import ElasticError, ModelError, OptionError
-from elastic.protocol.formatting import one_line
-from elastic.registry import nearest, registry
+from elastic.protocol.formatting import error_line
+from elastic.registry import Entry, nearest, registry
 from elastic.uncompiled import compiler_not_loaded_by
 
 #: Rates and decays up to here can be multiplied in float32.
@@ -62,17 +62,13 @@ def optimizer(
     """
 
     def enter(function: Callable[..., Any]) -> Callable[..., Any]:
-        signature = inspect.signature(function).parameters.values()
-        options = [p.name for p in signature if p.kind is p.KEYWORD_ONLY]
+        entry = Entry("optimizers", name or function.__name__, function)
+        options = list(entry.option_names)
         for fact, option in (("ridge", ridge), ("momentum", momentum)):
             if isinstance(option, str) and option not in options:
-                field = f"`{fact}` of the optimizer `{name or function.__name__}`"
-                raise ElasticError(
-                    field,
-                    "name one of its options",
-                    repr(option),
-                    nearest(option, options, fallback="one of them, or None"),
-                )
+                hint = nearest(option, options, fallback="one of them, or None")
+                field = f"`{fact}` of the optimizer `{entry.name}`"
+                raise ElasticError(field, "name one of its options", repr(option), hint)
         return registry("optimizers").register(name, OptimizerFacts(ridge, momentum))(function)
 
     return enter
@@ -136,7 +132,7 @@ def build_optimizer(name: str, options: Mapping[str, Any], parameters: Parameter
             f"`optimizer` {name}", "have options that fit together", str(error), f"elastic show {name}"
         ) from None
     except Exception as error:  # of the user's code
-        found = one_line(f"{type(error).__name__}: {error}", 200)
+        found = error_line(error)
         raise ModelError(f"optimizer `{name}`", "be built", found, "mending its function") from error
     if not isinstance(built, torch.optim.Optimizer):
         hint = "returning one (a class of its own inherits from it)"

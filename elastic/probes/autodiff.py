@@ -21,10 +21,9 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.func import functional_call, grad, jvp
 
-from elastic.errors import AllFrozen, ModelError
+from elastic.errors import AllFrozen, ModelError, first_line
 from elastic.losses import LossGradient
 from elastic.models.contract import TappedModel
-from elastic.models.dry_run import first_line
 from elastic.models.precision import double, in_float64
 from elastic.models.preservation import restored
 from elastic.probes.batching import FAILURES, Batching

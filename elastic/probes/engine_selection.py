@@ -9,10 +9,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from elastic.errors import ModelError
+from elastic.errors import ModelError, first_line
 from elastic.losses import LossGradient
 from elastic.models.contract import TappedModel
-from elastic.models.dry_run import first_line
 from elastic.probes.autodiff import autodiff
 from elastic.probes.batching import FAILURES
 from elastic.probes.engine import Engine

@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from elastic.errors import ElasticError, ModelError
+from elastic.errors import ElasticError, ModelError, first_line
 from elastic.models.contract import INPUT, TappedModel
-from elastic.models.dry_run import first_line
 from elastic.models.precision import double, in_copies, in_float64
 from elastic.models.preservation import preserved, state_of
 from elastic.models.state import ModuleState

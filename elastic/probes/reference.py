@@ -22,9 +22,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from elastic.errors import ModelError
+from elastic.errors import ModelError, first_line
 from elastic.models.contract import TappedModel
-from elastic.models.dry_run import first_line
 from elastic.models.precision import double, in_copies, in_float64
 from elastic.models.preservation import state_of
 from elastic.models.state import ModuleState

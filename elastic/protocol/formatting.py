@@ -33,6 +33,15 @@ def one_line(text: str, limit: int = 500) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def error_line(error: BaseException) -> str:
+    r"""Return the type and the text of an exception of a user's code, in one line of 200 characters at most.
+
+    >>> print(error_line(ValueError("too\nwide")))
+    ValueError: too\nwide
+    """
+    return one_line(f"{type(error).__name__}: {error}", 200)
+
+
 def key_and_value(text: str) -> str | None:
     """Return ``key: value`` for a text with another character in place of colon and space; None for other texts.
 

@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from elastic.errors import ElasticError, ModelError, StudyError
-from elastic.models.dry_run import first_line
+from elastic.errors import ElasticError, ModelError, StudyError, first_line
 from elastic.models.external import resolve
 from elastic.models.own_modules import folder_of, own_modules
 from elastic.protocol.allowed import allow_beside

@@ -16,8 +16,7 @@ from elastic.arguments import Labelled, LossLike, Reading
 from elastic.batches import Forward, Output
 from elastic.checkpoint import ARITHMETIC, environment
 from elastic.cube import Layout, Status, compact_journal, write_report
-from elastic.errors import ElasticError, ModelError, StudyError
-from elastic.models.dry_run import first_line
+from elastic.errors import ElasticError, ModelError, StudyError, first_line
 from elastic.models.modes import plain_modes
 from elastic.models.positions import Position
 from elastic.probes.contract import Probe, Subject, build_probes

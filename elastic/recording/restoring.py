@@ -11,8 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from elastic.errors import ElasticError, StudyError
-from elastic.models.dry_run import first_line
+from elastic.errors import ElasticError, StudyError, first_line
 from elastic.models.wrappers import inside, unwrapped
 
 #: Keys of the model's weights in the checkpoints of common frameworks.

@@ -13,7 +13,7 @@ import torch
 from elastic.errors import ElasticError, ModelError, ProtocolError
 from elastic.losses.own_registered import check_registered
 from elastic.protocol import Protocol, Settings
-from elastic.protocol.formatting import one_line
+from elastic.protocol.formatting import error_line, one_line
 from elastic.runs.arithmetic import default_modes
 from elastic.runs.setup import Setup, build_setup, forget_data, resolve_device
 from elastic.training.trial_step import trial_step
@@ -62,7 +62,7 @@ def rehearse_cell(settings: Settings, device: str | None, allow: Sequence[str]) 
             found, hint = one_line(str(error), 200), "training.batch_size: 2 or more, or a model without batch norm"
             raise ModelError("`training.batch_size`", "suit the model's norms", found, hint) from error
         if not own:
-            found, hint = one_line(f"{type(error).__name__}: {error}", 200), "ordinary numbers in its options"
+            found, hint = error_line(error), "ordinary numbers in its options"
             raise ModelError("the first training step", "be possible", found, hint) from error
     return setup
 

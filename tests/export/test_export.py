@@ -19,8 +19,9 @@ def test_all_formats_go_into_the_studys_own_folder_by_default(finished_study, tm
     study = altered.under_way(finished_study, tmp_path)
     written = list(export(study))
     assert {path.parent for path in written} == {study.folder / "export"}
-    assert {path.suffix for path in written} >= {".csv", ".nc", ".tex"}
+    assert {path.suffix for path in written} == {".csv", ".nc", ".tex"}
     assert sorted(path.name for path in written) == names(study.folder / "export")
+    assert set(FORMATS) == {"csv", "netcdf", "latex"}
 
 
 def test_every_format_has_an_option_of_the_command():

@@ -217,6 +217,7 @@ class Retrained(Probe):
 
     def read(self, epoch):
         weight = next(self.model.parameters())
+        assert weight.grad is None
         with torch.no_grad():
             weight.add_(torch.rand(weight.shape))
         self.model.train().requires_grad_(False)
@@ -226,12 +227,14 @@ class Retrained(Probe):
 def test_a_probe_of_the_user_leaves_the_model_as_it_was(enter, tmp_path):
     enter("probes", Retrained, ProbeFacts("own", ()))
     net, images, labels = nn.Linear(3, 2), torch.rand(8, 3), torch.arange(8) % 2
+    net(images).sum().backward()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     state = torch.get_rng_state()
     with elastic.Recorder(tmp_path / "s", net.eval(), train=(images, labels), epochs=1, probes={"own": {}}) as recorder:
         recorder.record(0)
     assert torch.equal(torch.get_rng_state(), state)
     assert not net.training
+    assert net.bias.grad.tolist() == [8.0, 8.0]
     assert all(parameter.requires_grad for parameter in net.parameters())
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
     assert 0 < float(elastic.open_study(tmp_path / "s").cube["own"]["moved"][0, 0]) < 1

@@ -16,7 +16,7 @@ from torch import Tensor
 from elastic.errors import DegenerateInput, ElasticError
 from elastic.metrics.feature_batches import Features, FeatureStream, labelled_batches
 from elastic.metrics.mean_directions import Between
-from elastic.metrics.moments import LayerMoments, position_type, vectors
+from elastic.metrics.moments import LayerMoments, vectors
 from elastic.metrics.rounding import norm, pair_distances
 
 
@@ -140,7 +140,8 @@ def read_classes(
     Returns
     -------
     dict
-        A `ClassReading` for each layer, float64, on the features' device (on the CPU if that lacks float64).
+        A `ClassReading` for each layer, float64: decisions and labels on the features' device (on the CPU if that lacks
+        float64), statistics on the CPU unless they are large (`elastic.metrics.on_processor`).
 
     Raises
     ------
@@ -186,9 +187,9 @@ def read_around_means(
     _check_tolerance(rank_tolerance)
     for name, layer in layers.items():
         layer.fix_means(rank_tolerance, None if centres is None else centres[name])
-    counts, done = next(iter(layers.values())).counts, 0
+    first, done = next(iter(layers.values())), 0
     # Filled in place: allocating small persistent tensors between large batches fragments memory.
-    members = torch.empty(int(counts.sum()), dtype=position_type(len(counts)), device=counts.device)
+    members = torch.empty_like(first.decisions)
     for features, labels in batches:
         for name, values in features.items():
             layers[name].measure(vectors(values), labels)

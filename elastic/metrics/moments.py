@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from elastic.errors import DegenerateInput
+from elastic.metrics.on_processor import fetch
 from elastic.metrics.rounding import (
     UNIT,
     arithmetic_rounding,
@@ -45,6 +46,9 @@ def position_type(classes: int) -> torch.dtype:
 class LayerMoments:
     """Counts, means, scatter and projected scatter of one layer's features.
 
+    Sums over samples are taken on the features' device. What is computed of them between the passes and afterwards is
+    computed on the CPU, unless it is large (`elastic.metrics.on_processor`).
+
     Coordinates are relative to ``origin``, initially the mean of the first batch, so that a common offset of all
     features costs no precision; from `fix_means` on they are in units of ``scale``, so that squares stay in range.
 
@@ -78,6 +82,8 @@ class LayerMoments:
         For each frame [r], the sum over samples of squared projected residuals.
     scatter
         [K] sum over each class of squared residual norms.
+    decisions
+        [N] nearest centre of each sample, as `position_type`, in the order of the second pass.
     """
 
     def __init__(self, name: str, first: Tensor, classes: int) -> None:
@@ -113,6 +119,10 @@ class LayerMoments:
 
     def fix_means(self, tolerance: float | None, centres: Tensor | None) -> None:
         """Between the passes: compute the means, their frames, and the centres [K, d] of the nearest-mean decision."""
+        device = self.counts.device
+        self.counts, self._sums, self._lengths, self.origin, self._largest = fetch(
+            [self.counts, self._sums, self._lengths, self.origin, self._largest]
+        )
         self._check()
         self.scale = magnitude(self._largest)
         self.means = self._sums / self.counts[:, None] / self.scale
@@ -128,35 +138,51 @@ class LayerMoments:
         if self.frames[0][1].numel() == 0 or self._on_one_point():
             self.means = self.means.mean(0).expand_as(self.means).clone()
             self.frames = [(directions[:, :0], values[:0]) for directions, values in self.frames]
-        self.moments = [torch.zeros_like(s) for _, s in self.frames]
-        self._seen = torch.zeros_like(self.counts)
-        self._nearest = torch.empty(
-            int(self.counts.sum()), dtype=position_type(len(self.counts)), device=self.counts.device
-        )
-        self._centres, self._slack = self.means, arithmetic
+        given, slack = self.means, arithmetic
         if centres is not None:
-            given = vectors(centres).to(self.means.device)
-            self._centres = (given - self.origin) / self.scale
-            self._slack = 4 * UNIT * norm(given, dim=1) / self.scale
+            own = vectors(centres).to(self.means.device)
+            given, slack = (own - self.origin) / self.scale, 4 * UNIT * norm(own, dim=1) / self.scale
+        self._begin_second_pass(device, given, slack)
+
+    def _begin_second_pass(self, device: torch.device, centres: Tensor, slack: Tensor) -> None:
+        """Make the sums of the second pass, and put what it compares samples with on their device."""
+        of_samples = [
+            self.origin,
+            self.scale,
+            self.means,
+            centres,
+            slack,
+            *(directions for directions, _ in self.frames),
+        ]
+        self._around = [part.to(device, non_blocking=True) for part in of_samples]
+        self._samples = int(self.counts.sum())
+        self._placed = 0
+        self._seen = torch.zeros(len(self.counts), dtype=torch.float64, device=device)
+        self.moments = [torch.zeros(len(s), dtype=torch.float64, device=device) for _, s in self.frames]
+        self.decisions = torch.empty(self._samples, dtype=position_type(len(self.counts)), device=device)
 
     def measure(self, x: Tensor, labels: Tensor) -> None:
         """Second pass: add residuals of features [b, d] and their projections, and find the nearest centres."""
-        x = (x - self.origin).div_(self.scale)
+        origin, scale, means, centres, slack, *directions = self._around
+        x = (x - origin).div_(scale)
         labels = labels.to(x.device)
-        z, before = x - self.means[labels], int(self._seen.sum())
+        z, before = x - means[labels], self._placed
         self._add_to(self._seen, labels, torch.ones_like(z[:, 0]))
-        if before + len(x) > len(self._nearest):
+        if before + len(x) > self._samples:
             raise self._differing()
         self._add_to(self.scatter, labels, z.square().sum(1))
-        for moments, (directions, _) in zip(self.moments, self.frames, strict=True):
-            moments += (z @ directions).square().sum(0)
-        self._nearest[before : before + len(x)] = self._nearest_centre(x)
+        for moments, basis in zip(self.moments, directions, strict=True):
+            moments += (z @ basis).square().sum(0)
+        self.decisions[before : before + len(x)] = _nearest_centre(x, centres, slack)
+        self._placed += len(x)
 
     def decided(self) -> Tensor:
-        """Return the nearest centre [N] of every sample, as `position_type`, in the order of the second pass."""
+        """End the second pass and return the decisions."""
+        if self.counts.device.type == "cpu":
+            self._seen, self.scatter, *self.moments = fetch([self._seen, self.scatter, *self.moments])
         if not torch.equal(self._seen, self.counts):
             raise self._differing()
-        return self._nearest
+        return self.decisions
 
     def _differing(self) -> DegenerateInput:
         first, second = int(self.counts.sum()), int(self._seen.sum())
@@ -164,15 +190,6 @@ class LayerMoments:
         return DegenerateInput(
             f"samples of layer {self.name!r}", "be the same in both passes", found, "a list of batches"
         )
-
-    def _nearest_centre(self, x: Tensor) -> Tensor:
-        """Return the nearest centre of each row, the first of those equal up to rounding."""
-        # Differences, not ‖x‖² - 2x·μ + ‖μ‖², which cancels for collapsed samples and their own mean.
-        distances = torch.cdist(x, self._centres, compute_mode="donot_use_mm_for_euclid_dist")
-        least = (distances + self._slack).amin(1, keepdim=True)
-        rounded = 2 * UNIT * torch.linalg.vector_norm(x, dim=1)[:, None] + (4 + x.shape[1] ** 0.5) * UNIT * least
-        nearest: Tensor = (distances - self._slack <= least + rounded).to(torch.uint8).argmax(1)
-        return nearest
 
     def _add_to(self, sums: Tensor, labels: Tensor, values: Tensor) -> None:
         """Add values [b, …] to the sums [K, …] of their classes, in a deterministic order.
@@ -210,3 +227,13 @@ class LayerMoments:
         if not bool(self._sums.isfinite().all()):
             hint = "an earlier epoch or a smaller learning rate (training diverged?)"
             raise DegenerateInput(f"features of layer {self.name!r}", "be finite", "NaN or infinity", hint)
+
+
+def _nearest_centre(x: Tensor, centres: Tensor, slack: Tensor) -> Tensor:
+    """Return the nearest of the centres [K, d] of each row, the first of those equal up to rounding."""
+    # Differences, not ‖x‖² - 2x·μ + ‖μ‖², which cancels for collapsed samples and their own mean.
+    distances = torch.cdist(x, centres, compute_mode="donot_use_mm_for_euclid_dist")
+    least = (distances + slack).amin(1, keepdim=True)
+    rounded = 2 * UNIT * torch.linalg.vector_norm(x, dim=1)[:, None] + (4 + x.shape[1] ** 0.5) * UNIT * least
+    nearest: Tensor = (distances - slack <= least + rounded).to(torch.uint8).argmax(1)
+    return nearest

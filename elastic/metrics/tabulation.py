@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from elastic.errors import OptionError
 from elastic.metrics.contract import Group, evaluate, metrics_of
+from elastic.metrics.on_processor import on_processor
 from elastic.registry import Entry
 
 FloatArray = npt.NDArray[np.float64]
@@ -46,7 +47,7 @@ def tabulate(
     dict
         float64 arrays [L, …] by variable (no leading L for layerless ones), NaN in layers that lack a reading.
     """
-    evaluated = {layer: evaluate(group, by_layer[layer]) for layer in layers}
+    evaluated = {layer: evaluate(group, on_processor(by_layer[layer])) for layer in layers}
     table: dict[str, FloatArray] = {}
     for entry in variables_of(group, by_layer, {}):
         rows = {layer: to_array(values[entry.name]) for layer, values in evaluated.items() if entry.name in values}
@@ -58,7 +59,9 @@ def tabulate(
         nothing = np.full(shape, np.nan)
         table[entry.name] = np.stack([rows.get(layer, nothing) for layer in layers])
     if of_network:
-        table |= {name: to_array(value) for name, value in evaluate(group, of_network, layerless=True).items()}
+        table |= {
+            name: to_array(value) for name, value in evaluate(group, on_processor(of_network), layerless=True).items()
+        }
     return table
 
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from elastic.models.containers import COMMON, Mappings, contents, differ_in_plain_values, refill, same
 from elastic.models.restorers import restorer_of
-from elastic.models.saved_tensor import SavedTensor
+from elastic.models.saved_tensor import SavedTensor, restore_tensors
 from elastic.models.state_roles import WITHOUT_CONTENTS, Role, has_own_attributes, role_of
 
 #: Depth of nested objects to save; deeper ones are not considered part of the module.
@@ -69,8 +69,7 @@ class ModuleState:
     def restore(self) -> None:
         """Restore attributes, then values."""
         self.restore_attributes()
-        for tensor in self._tensors:
-            tensor.restore()
+        restore_tensors(self._tensors)
         for restore in self._others:
             restore()
 

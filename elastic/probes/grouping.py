@@ -86,11 +86,11 @@ class Grouping:
         """
         key = tuple(runs)
         if key not in self._columns:
-            device = self.counted.device
-            counts = torch.tensor([count for _, count in runs], device=device)
-            places = torch.arange(len(runs), device=device).repeat_interleave(counts)
-            classes = torch.tensor([label for label, _ in runs], device=device)
-            self._columns[key] = classes, functional.one_hot(places, len(runs))
+            # Made on the CPU: a length that depends on values would have to be read from a GPU.
+            places = torch.arange(len(runs)).repeat_interleave(torch.tensor([count for _, count in runs]))
+            made = torch.tensor([label for label, _ in runs]), functional.one_hot(places, len(runs))
+            classes, member = (part.to(self.counted.device, non_blocking=True) for part in made)
+            self._columns[key] = classes, member
         classes, member = self._columns[key]
         if member.dtype != dtype:
             member = member.to(dtype)

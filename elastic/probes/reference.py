@@ -239,7 +239,10 @@ class _Narrowing(TorchFunctionMode):
 
 
 def _norm(tensors: Sequence[Tensor]) -> float:
-    return math.hypot(*(float(_length(tensor)) for tensor in tensors))
+    if not tensors:
+        return 0.0
+    lengths = [_length(tensor) for tensor in tensors]
+    return math.hypot(*torch.stack([length.to(lengths[0].device) for length in lengths]).tolist())
 
 
 def _length(tensor: Tensor) -> Tensor:

@@ -4,8 +4,8 @@
 
 Sections are ``start`` (a new interpreter until the first product on the device), ``epoch`` (an epoch of training
 beside a bare loop on the device, with the index of each batch on the device and copied for each batch), and one for
-each number of workers: as many runs of the quickstart's network, with few probes. What a command tells is kept in
-``runs_N.log`` with its seconds. Each part has a limit of its own, and results are written after each.
+each number of workers: so many runs of the quickstart for each. What a command tells is kept in ``runs_N.log`` with its
+seconds. Each part has a limit of its own, and results are written after each.
 """
 
 from __future__ import annotations
@@ -79,6 +79,7 @@ def epoch(device, out):
     """Return seconds of an epoch of the quickstart's network: the product's, and a bare loop's in both ways."""
     import torch
 
+    sys.path.insert(0, str(ROOT))
     import elastic.training.loop as loop
     from elastic.protocol import load_protocol
     from elastic.runs.setup import build_setup
@@ -114,11 +115,11 @@ def epoch(device, out):
     }
 
 
-def runs(device, out, workers, epochs, probes, limit):
-    """Return what so many runs at a time took: one for each worker."""
-    log = out / f"runs_{workers}.log"
+def runs(device, out, workers, each, epochs, probes, limit):
+    """Return what so many runs at a time took: ``each`` of them for each worker."""
+    log, count = out / f"runs_{workers}.log", workers * each
     with tempfile.TemporaryDirectory() as folder:
-        settings = [f"axes.seed={list(range(workers))}", "claims=[]", f"training.epochs={epochs}"]
+        settings = [f"axes.seed={list(range(count))}", "claims=[]", f"training.epochs={epochs}"]
         settings += [f"probes.at={{name: log, count: {probes}}}"]
         command = [sys.executable, "-m", "elastic", "run", str(ROOT / "protocols/quickstart.yaml"), "--out", folder]
         command += [part for setting in settings for part in ("--set", setting)]
@@ -132,7 +133,7 @@ def runs(device, out, workers, epochs, probes, limit):
     ]
     began = [at for at, text in results if re.match(TOLD["first run began"], text)]
     ended = [at for at, text in results if ": finished" in text]
-    collected = {"exit code": code, "runs": workers, "finished": len(ended), "wall": round(wall, 1)}
+    collected = {"exit code": code, "runs": count, "finished": len(ended), "wall": round(wall, 1)}
     collected |= {"processor seconds": round(processor, 1)}
     collected |= {
         name: next((at for at, text in results if re.match(pattern, text)), None) for name, pattern in TOLD.items()
@@ -165,9 +166,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--workers", nargs="*", type=int, default=[1, 6, 12])
-    parser.add_argument("--epochs", type=int, default=60)
-    parser.add_argument("--probes", type=int, default=2)
-    parser.add_argument("--limit", type=float, default=60, help="seconds of a command at most")
+    parser.add_argument("--each", type=int, default=3, help="runs of each worker")
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--probes", type=int, default=12)
+    parser.add_argument("--limit", type=float, default=130, help="seconds of a command at most")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
@@ -177,7 +179,7 @@ def main():
     }
     for count in asked.workers:
         sections[f"{count} at a time"] = lambda n=count: runs(
-            asked.device, asked.out, n, asked.epochs, asked.probes, asked.limit
+            asked.device, asked.out, n, asked.each, asked.epochs, asked.probes, asked.limit
         )
     results = {"machine": {"device": asked.device}, "sections": {}}
     for name, section in sections.items():

@@ -63,8 +63,9 @@ def test_a_study_has_the_cube_and_the_verdicts_of_the_processor(device, tmp_path
         assert (np.isnan(values) == np.isnan(result[name])).all(), name
         worst[name] = np.nanmax(np.abs(values - result[name]), initial=0.0) / scale
     print(dtype, sorted(worst.items(), key=lambda item: -item[1])[:5])
-    # The error of a probe against real steps is rounding itself.
-    assert {name: error for name, error in worst.items() if error > rtol and "probe_error" not in name} == {}
+    # The error of a probe against real steps is rounding itself; which engine is faster depends on the device.
+    apart = {"/elasticity/probe_error", "/elasticity/probe_engine"}
+    assert {name: error for name, error in worst.items() if error > rtol and name not in apart} == {}
     one, other = (elastic.check(study.folder).verdicts for study in (here, there))
     assert [verdict.verdict for verdict in one] == [verdict.verdict for verdict in other]
 

@@ -55,12 +55,13 @@ def on_processor(readings: Mapping[str, Any], most: int = MOST) -> Mapping[str, 
     >>> on_processor(readings) is readings                                # on the CPU already
     True
     """
-    leaves = list(chain.from_iterable(map(_leaves, readings.values())))
+    values = dict(readings)  # a mapping may compute a new tensor on each request
+    leaves = list(chain.from_iterable(map(_leaves, values.values())))
     tensors = list({id(leaf): leaf for leaf in leaves if isinstance(leaf, Tensor)}.values())
     if all(tensor.device.type == "cpu" for tensor in tensors) or not all(map(_is_known, leaves)):
         return readings
     fetched = dict(zip(map(id, tensors), fetch(tensors, most), strict=True))
-    return {name: _replaced(reading, fetched) for name, reading in readings.items()}
+    return {name: _replaced(reading, fetched) for name, reading in values.items()}
 
 
 def _leaves(reading: Any) -> Iterator[Any]:

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from support.pretended_device import PretendedDevice, pretend
 from torch import nn
 
 from elastic.models.dry_run import trial
@@ -397,3 +398,20 @@ def test_a_backward_pass_inside_a_forward_pass_adds_nothing_to_a_gradient(parame
         module(torch.ones(3, 2)).sum().backward()
     assert [p.grad.tolist() for p in module.parameters()] == values
     assert all(p.grad is gradient for p, gradient in zip(module.parameters(), gradients, strict=True))
+
+
+def test_tensors_of_another_device_are_compared_together():
+    with PretendedDevice() as device:
+        net = pretend(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Linear(2, 1)))
+        net[1].running_mean.fill_(torch.nan)  # differs from itself, and is written
+        state, kept = ModuleState(net), net[2].weight
+        before = {name: tensor.tolist() for name, tensor in net.state_dict().items()}
+        before_waits, version = device.waits, kept._version
+        with torch.no_grad():
+            net[0].weight.add_(1.0)
+            net[1].running_var.zero_()
+            net[2].bias = nn.Parameter(pretend(torch.ones(1)))
+        state.restore()
+        assert device.waits == before_waits + 1
+        assert kept._version == version
+    assert str({name: tensor.tolist() for name, tensor in net.state_dict().items()}) == str(before)

@@ -17,6 +17,8 @@ DEVICE, CPU = torch.device("meta"), torch.device("cpu")
 
 _ATEN = torch.ops.aten
 _BETWEEN_DEVICES = {_ATEN.copy_.default, _ATEN._to_copy.default}
+#: Operations whose results the processor reads: it waits for all work of the device before them.
+_READ = {_ATEN._local_scalar_dense.default, _ATEN.equal.default, _ATEN.nonzero.default, _ATEN._linalg_svd.default}
 _BY_POSITION = {_ATEN.index.Tensor, _ATEN.index_put.default, _ATEN.index_put_.default}
 
 
@@ -39,6 +41,8 @@ class Pretended(torch.Tensor):
         return f"Pretended({self.held})"
 
     def tolist(self):
+        if PretendedDevice.latest is not None:
+            PretendedDevice.latest.waits += 1
         return self.held.tolist()
 
     def data_ptr(self):
@@ -55,9 +59,19 @@ class Pretended(torch.Tensor):
 
 
 class PretendedDevice(TorchDispatchMode):
-    """While it is active, new tensors can be made on the device."""
+    """While it is active, new tensors can be made on the device, and waits for it are counted."""
+
+    latest = None
+
+    def __init__(self):
+        super().__init__()
+        self.waits = 0
+        PretendedDevice.latest = self
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        given = [isinstance(leaf, Pretended) for leaf in tree_leaves(args)]
+        to_processor = func is _ATEN._to_copy.default and (kwargs or {}).get("device") == CPU
+        self.waits += any(given) and (func in _READ or to_processor or (func is _ATEN.copy_.default and not given[0]))
         return computed(func, args, kwargs or {})
 
 

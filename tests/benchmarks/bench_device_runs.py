@@ -154,12 +154,24 @@ def machine(device):
     return facts | {"date": time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime())}
 
 
+PARTS = ("training", "collapse probes", "elasticity probes", "writing")
+
+
 def markdown(results):
-    """Return the results as lists."""
-    lines = ["# " + ", ".join(f"{value}" for value in results["machine"].values()), ""]
-    for name, result in results["sections"].items():
-        lines += [f"## {name}", "", *(f"- {key}: {value}" for key, value in result.items()), ""]
-    return "\n".join(lines)
+    """Return the results as tables."""
+    sections = dict(results["sections"])
+    lines = ["# " + ", ".join(f"{key} {value}" for key, value in results["machine"].items()), ""]
+    for name in [name for name in sections if not name.endswith("at a time")]:
+        lines += [f"## {name}", "", *(f"- {key}: {value}" for key, value in sections.pop(name).items()), ""]
+    lines += ["## Whole runs of the quickstart", "", "Seconds of a run are medians.", ""]
+    names = ["workers", "runs", "runs a minute", "with the start", *(f"{part}, s a run" for part in PARTS)]
+    lines += [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+    for name, section in sorted(sections.items(), key=lambda item: int(item[0].split()[0])):
+        row = [name.split()[0], f"{section.get('finished', 0)} of {section.get('runs')}"]
+        row += [section.get("runs a minute between"), section.get("runs a minute, start to end")]
+        row += [round(statistics.median(section[part]), 1) if section.get(part) else None for part in PARTS]
+        lines.append(f"| {' | '.join(map(str, row))} |")
+    return "\n".join(lines) + "\n"
 
 
 def main():

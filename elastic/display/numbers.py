@@ -9,19 +9,26 @@ import numpy as np
 
 from elastic.analysis.epochs import epoch_label
 
+#: Absolute values that are written without an exponent: from the first to below the second.
+LEAST, MOST = 1e-4, 1e5
+
 
 def in_digits(value: float, digits: int = 3) -> str:
-    """Format a number with significant digits, without an exponent if that is short.
+    """Format a number with significant digits, without an exponent between 0.0001 and 100,000.
 
     >>> in_digits(23.91, 2), in_digits(1.1), in_digits(0.000123, 2), in_digits(0.00001), in_digits(float("nan"))
     ('24', '1.10', '0.00012', '1.00e-05', '–')
+    >>> in_digits(1957.2), in_digits(-99950), in_digits(99949)
+    ('1960', '-1.00e+05', '99900')
     """
     if not math.isfinite(value):
         return "–" if math.isnan(value) else f"{value:+}"
     if value == 0:
         return "0"
-    short = 1e-4 <= abs(value) < 10**digits - 0.5  # a number that rounds up to more digits gets an exponent
-    return f"{value:#.{digits}g}".rstrip(".") if short else f"{value:.{digits - 1}e}"
+    rounded = float(f"{value:.{digits - 1}e}")
+    if not LEAST <= abs(rounded) < MOST:
+        return f"{value:.{digits - 1}e}"
+    return f"{rounded:.0f}" if abs(rounded) >= 10**digits else f"{value:#.{digits}g}".rstrip(".")
 
 
 def with_interval(estimate: float, lower: float, upper: float, digits: int = 3) -> str:

@@ -205,7 +205,7 @@ def test_a_phone_scrolls_one_way_and_stacks_the_charts(opened, report):
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     hidden = "els => els.filter(el => el.scrollWidth > el.clientWidth + 1).map(el => el.outerHTML.slice(0, 80))"
     assert page.eval_on_selector_all(".wide, .paper, pre", hidden) == []
-    long = "els => els.forEach(el => el.firstChild.textContent = '1.96e+03 [1.44e+03, 2.66e+03]')"
+    long = "els => els.forEach(el => el.firstChild.textContent = '1.96e-05 [1.44e-06, 2.66e-05]')"
     page.eval_on_selector_all("td.number[data-label]", long)
     assert page.eval_on_selector_all(".wide", hidden) == []  # an interval may be longer than half of the screen
     assert page.locator("figure img").first.evaluate("el => el.currentSrc != el.src")  # drawn for a phone

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import IO, Any, TextIO, cast
@@ -43,9 +44,9 @@ class Bars(Watcher):
     def __exit__(self, *exit_: Any) -> None:
         self.progress.stop()
 
-    def study_started(self, name: str, runs: int, finished: int, epochs: int = 0) -> None:
+    def study_started(self, name: str, runs: int, finished: int, epochs: int = 0, probed: Sequence[int] = ()) -> None:
         """Show the bar of the study; it advances with epochs and shows the number of runs."""
-        self.course.start(runs, finished, epochs)
+        self.course.start(runs, finished, epochs, probed)
         self.progress.reset(self._study, description=name, count="", text=self.times, visible=True)
         self.show_course()
 
@@ -104,11 +105,11 @@ class Row(Watcher):
     def __init__(self, bars: Bars, *, is_worker: bool) -> None:
         self._bars, self._is_worker = bars, is_worker
         self._task = bars.progress.add_task("", total=None, count="", text="", visible=False)
-        self._label, self._epochs, self._epoch = "", 0, 0
+        self._label, self._epochs, self._epoch, self._since = "", 0, 0, 0.0
 
     def run_started(self, label: str, epochs: int, epoch: int) -> None:
         """Show the bar."""
-        self._label, self._epochs, self._epoch = label, epochs, epoch
+        self._label, self._epochs, self._epoch, self._since = label, epochs, epoch, time.monotonic()
         self._bars.course.begin(epoch)
         count = f"epoch {epoch}/{epochs}"
         progress = self._bars.progress
@@ -116,7 +117,8 @@ class Row(Watcher):
 
     def epoch_done(self, epoch: int, scores: Mapping[str, float], probed: bool) -> None:
         """Advance this bar and that of the study."""
-        self._bars.course.train(epoch - self._epoch)
+        before, self._since = self._since, time.monotonic()
+        self._bars.course.train(epoch - self._epoch, probed=probed, seconds=self._since - before)
         self._epoch = epoch
         count = f"epoch {epoch}/{self._epochs}"
         self._bars.progress.update(self._task, completed=epoch, count=count, text=in_words(scores))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TextIO
 
@@ -21,7 +21,7 @@ class Lines(Watcher):
     def __init__(self, stream: TextIO | None = None) -> None:
         self.stream = stream or sys.stderr
         self.course = Course()
-        self.label, self.epochs, self._epoch = "", 0, 0
+        self.label, self.epochs, self._epoch, self._since = "", 0, 0, 0.0
         self._last = self.course.begun
         self._workers: dict[int, LinesOfWorker] = {}
 
@@ -39,21 +39,22 @@ class Lines(Watcher):
         with suppress(OSError):
             print(f"[{self._last - self.course.begun:7.1f}s] {message}", file=self.stream, flush=True)
 
-    def study_started(self, name: str, runs: int, finished: int, epochs: int = 0) -> None:
+    def study_started(self, name: str, runs: int, finished: int, epochs: int = 0, probed: Sequence[int] = ()) -> None:
         """Write the size of the study."""
-        self.course.start(runs, finished, epochs)
+        self.course.start(runs, finished, epochs, probed)
         before = f", {finished} finished before" if finished else ""
         self.write(f"study {name}: {runs} {'run' if runs == 1 else 'runs'}{before}")
 
     def run_started(self, label: str, epochs: int, epoch: int) -> None:
         """Write which run starts or resumes."""
-        self.label, self.epochs, self._epoch = label, epochs, epoch
+        self.label, self.epochs, self._epoch, self._since = label, epochs, epoch, time.monotonic()
         self.course.begin(epoch)
         self.write(f"{label}: {f'resumed after epoch {epoch}' if epoch else 'started'} ({epochs} epochs)")
 
     def epoch_done(self, epoch: int, scores: Mapping[str, float], probed: bool) -> None:
         """Write the scores of a probed epoch, or after a long time without output."""
-        self.course.train(epoch - self._epoch)
+        before, self._since = self._since, time.monotonic()
+        self.course.train(epoch - self._epoch, probed=probed, seconds=self._since - before)
         self._epoch = epoch
         if probed or time.monotonic() - self._last >= SILENCE:
             self.write(f"{self.label}: epoch {epoch}/{self.epochs}  {in_words(scores)}")

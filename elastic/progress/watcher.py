@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 
@@ -21,8 +21,11 @@ class Watcher:
     ) -> None:
         return None
 
-    def study_started(self, name: str, runs: int, finished: int, epochs: int = 0) -> None:
-        """Called with the number of runs, of runs already finished, and of epochs of the others."""
+    def study_started(self, name: str, runs: int, finished: int, epochs: int = 0, probed: Sequence[int] = ()) -> None:
+        """Called with the number of runs, of runs already finished, and of epochs of the others.
+
+        ``probed`` has the probed epochs of each run, if they are the same for all.
+        """
 
     def worker(self, place: int) -> Watcher:
         """Return the watcher for one of several workers; ``place`` counts from 0."""
@@ -54,9 +57,9 @@ class Relay(Watcher):
     def __init__(self, watch: Watcher) -> None:
         self._watch = watch
 
-    def study_started(self, name: str, runs: int, finished: int, epochs: int = 0) -> None:
+    def study_started(self, name: str, runs: int, finished: int, epochs: int = 0, probed: Sequence[int] = ()) -> None:
         """Forward the call."""
-        self._watch.study_started(name, runs, finished, epochs)
+        self._watch.study_started(name, runs, finished, epochs, probed)
 
     def worker(self, place: int) -> Watcher:
         """Forward the call."""

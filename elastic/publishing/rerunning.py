@@ -22,6 +22,7 @@ from elastic.study.executors.attempts import Work
 from elastic.study.executors.board import Board
 from elastic.study.executors.choice import Way
 from elastic.study.executors.execution import execute
+from elastic.study.growth import probed_in_each
 from elastic.study.runner import has_ended, unsealed
 from elastic.study.stopping import stopping_cleanly
 
@@ -161,7 +162,7 @@ def run_again(
     left = [cell for cell in cells if not has_ended(work, cell)]
     with watch, stopping_cleanly(watch) as stop:
         epochs = sum(cell.settings.training.epochs for cell in left)
-        watch.study_started(study.name, len(cells), len(cells) - len(left), epochs)
+        watch.study_started(study.name, len(cells), len(cells) - len(left), epochs, probed_in_each(left))
         failed = []
         for count, group in groupby(sorted(left, key=lambda cell: threads(cell) or 0), key=threads):
             board = Board(list(group), work)

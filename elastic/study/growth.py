@@ -8,7 +8,7 @@ probed; if the new schedule does not probe the former end, its record keeps what
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -173,3 +173,9 @@ def probed(settings: Settings, epochs: int) -> list[int]:
 
     at = settings.probes.at
     return probed_epochs(at.name, options_of("probe_schedules", at), epochs)
+
+
+def probed_in_each(cells: Sequence[Cell]) -> list[int]:
+    """Return the probed epochs of each run if they are the same for all, else none."""
+    known = [(cell.settings.training.epochs, probed(cell.settings, cell.settings.training.epochs)) for cell in cells]
+    return known[0][1] if known and all(one == known[0] for one in known) else []

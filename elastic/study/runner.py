@@ -20,6 +20,7 @@ from elastic.study.executors.attempts import Work
 from elastic.study.executors.board import Board
 from elastic.study.executors.choice import Way, chosen
 from elastic.study.executors.execution import execute
+from elastic.study.growth import probed_in_each
 from elastic.study.stopping import Stop, stopping_cleanly
 from elastic.study.study import RESULTS, RUNS, Study
 from elastic.study.study_file import FACTS
@@ -143,7 +144,7 @@ def carry_out(study: Study, protocol: Protocol, way: Way, work: Work, watch: Wat
     ended = {run.cell for run in study.runs() if run.ended}
     left = [cell for cell in protocol.cells if cell.digest not in ended]
     epochs = sum(cell.settings.training.epochs for cell in left)
-    watch.study_started(study.name, len(protocol.cells), len(protocol.cells) - len(left), epochs)
+    watch.study_started(study.name, len(protocol.cells), len(protocol.cells) - len(left), epochs, probed_in_each(left))
     board = Board(left, work)
     execute(board, way, work, watch, stop)
     return [error for cell, error in board.failed if not has_ended(work, cell)]

@@ -195,7 +195,8 @@ def test_a_swept_study_is_told_setting_by_setting(finished_study):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.9996, "1.00"), (999.6, "1000"), (1234.0, "1230"), (123456.0, "1.23e+05"), (-0.5, "-0.500"), (0.0, "0")]
+    ("value", "text"),
+    [(0.9996, "1.00"), (999.6, "1000"), (1234.0, "1230"), (123456.0, "1.23e+05"), (-0.5, "-0.500"), (0.0, "0")],
 )
 def test_numbers_have_three_digits(value, text):
     assert in_digits(value) == text

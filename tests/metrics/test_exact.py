@@ -29,13 +29,19 @@ UNDEFINED = (
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+#: Of the drawn arrays that are small, and one that is large.
+SEEDS = [1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 15]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(random=st.randoms(use_true_random=False))
 def test_every_metric_is_that_of_exact_arithmetic(random):
     assert exact_trials.disagreements(exact_trials.draw(random)) == []
 
 
-@pytest.mark.parametrize("seed", [*range(16), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(16, 60))])
+@pytest.mark.parametrize(
+    "seed", [*SEEDS, *(pytest.param(seed, marks=pytest.mark.long) for seed in sorted({*range(60)} - {*SEEDS}))]
+)
 def test_every_metric_is_that_of_exact_arithmetic_on_drawn_arrays(seed):
     assert exact_trials.disagreements(exact_trials.draw(Random(seed))) == []
 

@@ -70,7 +70,7 @@ networks = st.builds(
     seed=st.integers(0, 2**16),
     offset=st.sampled_from([0.0, -3.0]),
 )
-quick = settings(max_examples=25, deadline=None)
+quick = settings(max_examples=12, deadline=None)
 
 
 def measure(case):

@@ -63,8 +63,10 @@ def test_unconstrained_features_reach_the_optimum_of_squared_error(counts, width
 )
 def test_deep_linear_models_reach_the_optimum_of_squared_error(name, options, counts, penalties):
     # For three factors or more any class may be silenced in a local optimum: the best of a few starts counts.
-    best = best_trained(name, options, counts, seeds=2, scales=(0.5, 1.0), penalties=penalties)
-    assert_optimal(best, counts, theory.mse_factor_model(counts, penalties))
+    optimum = theory.mse_factor_model(counts, penalties)
+    starts = {"seeds": 2, "scales": (0.5, 1.0)}
+    best = best_trained(name, options, counts, optimum=optimum.loss, penalties=penalties, **starts)
+    assert_optimal(best, counts, optimum)
 
 
 @pytest.mark.parametrize(
@@ -80,8 +82,9 @@ def test_deep_linear_models_reach_the_optimum_of_squared_error(name, options, co
 )
 def test_with_free_biases_models_reach_the_optimum_of_squared_error(name, options, counts, penalties):
     first = "penultimate" if name == UFM else "free_features"
-    best = best_trained(name, options | {"bias": True}, counts, seeds=2, penalties=free_bias(first, penalties))
     optimum = theory.mse_factor_model(counts, penalties, bias=True)
+    settings = {"seeds": 2, "penalties": free_bias(first, penalties), "optimum": optimum.loss}
+    best = best_trained(name, options | {"bias": True}, counts, **settings)
     assert best.objective == pytest.approx(optimum.loss, rel=1e-6)
     logits = layers_of(best, counts)["logits"]
     mean = torch.tensor(counts, dtype=torch.float64) / sum(counts)
@@ -105,7 +108,8 @@ def test_with_free_biases_models_reach_the_optimum_of_squared_error(name, option
 def test_every_layer_has_the_spectrum_that_theory_tells(name, options, counts, penalties, bias):
     first = "penultimate" if name == UFM else "free_features"
     given = free_bias(first, penalties) if bias else penalties
-    best = best_trained(name, options | {"bias": bias}, counts, seeds=2, penalties=given)
+    settings = {"seeds": 2, "penalties": given, "optimum": theory.mse_factor_model(counts, penalties, bias=bias).loss}
+    best = best_trained(name, options | {"bias": bias}, counts, **settings)
     close = {"rtol": 1e-4, "atol": 1e-5}
     for number, (layer, features) in enumerate(layers_of(best, counts).items(), start=1):
         result, outcome = (
@@ -267,7 +271,7 @@ def test_with_cross_entropy_and_three_weight_layers_a_square_beats_the_simplex()
 
     simplex, square = least((1, 1, 1), (1, 1, 1)), least((1, 1, 2), (2, 2))
     settings = {"loss": CROSS_ENTROPY, "penalties": (penalty,) * m, "epochs": 20}
-    best = best_trained(DEEP, {"width": 8, "depth": depth}, (n,) * K, scales=(0.5,), **settings)
+    best = best_trained(DEEP, {"width": 8, "depth": depth}, (n,) * K, scales=(0.5,), optimum=square, **settings)
     assert best.objective == pytest.approx(square, rel=1e-6)
     assert square < 0.95 * simplex
     assert (spectrum(best, (n,) * K)[2:] < 1e-3).all()

@@ -9,6 +9,7 @@ from support import oracles, studies
 
 from elastic.checkpoint import FILE
 from elastic.data.contract import Samples
+from elastic.errors import ModelError
 from elastic.metrics.tabulation import tabulate
 from elastic.models.contract import Task
 from elastic.models.mlp import mlp
@@ -58,6 +59,7 @@ def test_test_samples_are_decided_by_the_class_means_of_the_train_split(model, s
     ), "the case does not tell the two apart"
 
 
+@pytest.mark.usefixtures("unsealed")
 def test_a_rank_tolerance_of_the_protocol_reaches_every_layer_and_split(tmp_path):
     text = studies.SMALL.replace("collapse: {per_class: 20}", "collapse: {per_class: 20, rank_tolerance: 0.99}")
     cube = studies.run(tmp_path, "training.epochs=1", "axes.seed=[0]", "probes.elasticity=null", text=text).cube
@@ -73,6 +75,8 @@ def test_decisions_are_the_network_s_own(model, samples):
         logits = features_of(model, samples[split])["logits"]
         for of_layer in reading.by_layer.values():
             assert of_layer["decisions"].tolist() == logits.argmax(1).tolist()
+    least = CollapseProbe(model, samples, ["test"], decide=lambda outputs: outputs.argmin(1)).read()["test"].by_layer
+    assert all(of_layer["decisions"].tolist() == logits.argmin(1).tolist() for of_layer in least.values())
 
 
 @pytest.mark.parametrize("ridge", [None, 0.0, 0.1])
@@ -93,6 +97,21 @@ def test_weights_are_those_that_read_a_layer(model, samples):
     assert torch.equal(duality["penultimate"].weights, model.stages["logits"].weight)
     assert torch.equal(duality["hidden_1"].weights, model.stages["penultimate"][0].weight)
     assert [layer for layer, r in by_layer.items() if "classifier_weights" in r] == ["penultimate"]
+    assert torch.equal(by_layer["penultimate"]["classifier_weights"], model.stages["logits"].weight)
+    assert torch.equal(by_layer["penultimate"]["classifier_bias"], model.stages["logits"].bias)
+
+
+def test_a_classifier_without_a_bias_has_one_of_zeros(samples):
+    plain = mlp(Task((4,), 3), widths=[6, 5], bias=False).eval()
+    single = {split: Samples(part.inputs.float(), part.labels, part.classes) for split, part in samples.items()}
+    bias = CollapseProbe(plain, single, ["train"]).read()["train"].by_layer["penultimate"]["classifier_bias"]
+    assert torch.equal(bias, torch.zeros(3, dtype=torch.float64))
+
+
+def test_a_budget_below_one_sample_s_features_is_refused(model, samples):
+    CollapseProbe(model, samples, ["train"]).check_budget()
+    with pytest.raises(ModelError, match="budget"):
+        CollapseProbe(model, samples, ["train"], memory_budget=1).check_budget()
 
 
 def table_of(probe, split):

@@ -62,6 +62,7 @@ def check(spec, engine, update, refusals=False):
     borne = not refusals or {spec.entry, *spec.steps} & LIMITS.keys()
     text = "\n".join(str(result) for result in outcome.findings if result.kind != "refused" or not borne)
     assert not text, f"{text}\n{engine}, {update}\n{compose(spec)}"
+    return outcome
 
 
 @pytest.mark.parametrize(("engine", "update"), RUNS)
@@ -84,22 +85,17 @@ def test_more_random_models_are_measured_truly_or_refused(engine, update, spec):
 ENTRY_OF = {"v": "vector.1", "s": "sequence.1", "i": "image.1"}
 
 
-#: Of the steps of a family, one in so many is examined alone whenever the tests run. Which one it begins with differs
-#: from family to family, and between the updates.
+#: Of the steps of a family, one in so many is examined whenever the tests run. Which one it begins with differs from
+#: family to family, and between the updates.
 SHARES = {"first_order": 7, "finite": 18}
-
-
-@pytest.mark.parametrize("update", SHARES)
-@pytest.mark.parametrize("family", STEPS)
-def test_steps_of_the_grammar_alone(family, update):
-    examine_alone(family, update, share_of(family, update))
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("update", SHARES)
-@pytest.mark.parametrize("family", STEPS)
-def test_all_other_steps_of_the_grammar_alone(family, update):
-    examine_alone(family, update, sorted({*range(len(STEPS[family]))} - {*share_of(family, update)}))
+#: Of these, so many are examined as one model first. If it has them all and the structured engine follows it, each rule
+#: is held to real steps, in a fraction of the time; otherwise each is examined alone.
+AT_ONCE = 4
+#: Steps that the structured engine leaves to autodiff, which are examined alone at once.
+LEFT = {
+    "recurrent.2", "arithmetic.59", "selection.16", "in_place.43", "assignment.3", "control.0", "control.14",
+    "control.21", "gate.11", "frozen.6", "coupled.0", "coupled.7", "random.6", *LIMITS,
+}  # fmt: skip
 
 
 def share_of(family, update):
@@ -107,25 +103,83 @@ def share_of(family, update):
     return range(len(family) % SHARES[update], len(STEPS[family]), SHARES[update])
 
 
-def examine_alone(family, update, places):
+def entry_of(step):
+    family, place = step.split(".")
+    kinds = STEPS[family][int(place)][0]
+    return ENTRY_OF[kinds[int(place) % len(kinds)]]
+
+
+SHARE = {update: [f"{family}.{place}" for family in STEPS for place in share_of(family, update)] for update in SHARES}
+TOGETHER = [
+    chosen[begin :: -(-len(chosen) // AT_ONCE)]
+    for entry in ENTRY_OF.values()
+    for chosen in [[step for step in SHARE["first_order"] if entry_of(step) == entry and step not in LEFT]]
+    for begin in range(-(-len(chosen) // AT_ONCE))
+]
+
+
+@pytest.mark.parametrize("steps", TOGETHER, ids=" ".join)
+def test_the_structured_engine_is_right_for_steps_of_the_grammar(steps):
+    if not are_right_together(steps):
+        examine_alone(steps, "first_order", followed="structured")
+
+
+def are_right_together(steps):
+    """Tell whether a model of several steps has all of them, is followed by the structured engine, and is right."""
+    spec = Spec(entry_of(steps[0]), 3, tuple(steps), 0)
+    if compose(spec) is None or compose(spec).steps != spec.steps:
+        return False
+    outcome = examine(subject_of(spec), "auto", "first_order", truth_of(spec, "first_order"))
+    return outcome.engine == "structured" and not outcome.findings and outcome.checked > outcome.undecided
+
+
+@pytest.mark.parametrize("step", [step for step in SHARE["first_order"] if step in LEFT])
+def test_steps_that_autodiff_follows_or_none_does(step):
+    examine_alone([step], "first_order")
+
+
+@pytest.mark.parametrize("family", [family for family in STEPS if share_of(family, "finite")])
+def test_steps_of_the_grammar_along_finite_steps(family):
+    examine_alone([f"{family}.{place}" for place in share_of(family, "finite")], "finite")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("update", SHARES)
+@pytest.mark.parametrize("family", STEPS)
+def test_every_step_of_the_grammar_alone(family, update):
+    examine_alone([f"{family}.{place}" for place in range(len(STEPS[family]))], update)
+
+
+def examine_alone(steps, update, followed=""):
+    """Examine a model of each step; refusals count, but for those of known limits, and so does another engine."""
     faults = []
-    for place in places:
-        kinds = STEPS[family][place][0]
-        spec = Spec(ENTRY_OF[kinds[place % len(kinds)]], 3, (f"{family}.{place}",), 0)
+    for step in steps:
         try:
-            check(spec, "auto", update, refusals=True)
+            outcome = check(Spec(entry_of(step), 3, (step,), 0), "auto", update, refusals=True)
+            assert outcome.engine.startswith(followed), f"{step}: {outcome.engine}"
         except AssertionError as error:
             faults.append(str(error))
     assert not faults, f"{len(faults)} faults\n" + "\n".join(faults)
 
 
+#: Every entry and head in first order, every other one along finite steps too, the rest of which are long.
+ALONG = [pytest.param(entry, marks=[pytest.mark.long] * (place % 2)) for place, entry in enumerate(ENTRY_NAMES)]
+
+
 @pytest.mark.parametrize("entry", ENTRY_NAMES)
 def test_every_entry(entry):
-    for update in ("first_order", "finite"):
-        for head in (0, len(HEADS)) if entry.startswith("token") else (0,):
-            spec = Spec(entry, 5, (), head)
-            if subject_of(spec) is not None:
-                check(spec, "auto", update, refusals=True)
+    for head in (0, len(HEADS)) if entry.startswith("token") else (0,):
+        check_if_it_runs(Spec(entry, 5, (), head), "first_order")
+
+
+@pytest.mark.parametrize("entry", ALONG)
+def test_entries_along_finite_steps(entry):
+    check_if_it_runs(Spec(entry, 5, (), len(HEADS) if entry.startswith("token") else 0), "finite")
+
+
+def check_if_it_runs(spec, update):
+    if subject_of(spec) is not None:
+        check(spec, "auto", update, refusals=True)
 
 
 @pytest.mark.parametrize("head", range(len(HEADS)))

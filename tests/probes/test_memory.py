@@ -50,9 +50,9 @@ def test_a_budget_is_kept_and_a_larger_one_is_used(name, engine):
     assert probing(*given, engine=engine) > 1.5 * took
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_budget_is_kept_on_a_model_of_eleven_million_parameters(engine):
-    model, stepped, observed = benchmark("resnet18", 3, 3)
+@pytest.mark.parametrize(("engine", "count"), [("structured", 3), ("autodiff", 2)])
+def test_a_budget_is_kept_on_a_model_of_eleven_million_parameters(engine, count):
+    model, stepped, observed = benchmark("resnet18", count, count)
     assert sum(p.numel() for p in model.parameters()) > 11e6
     assert probing(model, stepped, observed, engine=engine, memory_budget=128 * MIB) <= 1.2 * 128 * MIB
 
@@ -130,8 +130,8 @@ def test_memory_does_not_grow_with_stepped_samples_times_parameters():
 def test_memory_does_not_grow_with_observed_samples_times_features():
     # One wide layer: what is kept for each pair is two numbers, not the features.
     torch.manual_seed(0)
-    model, stepped = mlp(Task((4,), 10), widths=[20_000]).eval(), (torch.randn(4, 4), torch.arange(4))
+    model, stepped = mlp(Task((4,), 10), widths=[10_000]).eval(), (torch.randn(4, 4), torch.arange(4))
     took = [
         probing(model, stepped, torch.randn(M, 4), engine="structured", memory_budget=100 * MIB) for M in (100, 1000)
     ]
-    assert took[1] - took[0] < 0.1 * 900 * 20_000 * 8
+    assert took[1] - took[0] < 0.1 * 900 * 10_000 * 8

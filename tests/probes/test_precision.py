@@ -59,7 +59,7 @@ def test_the_clustered_standard_error_is_that_of_repeated_draws():
     model = mlp(Task((6,), 2), widths=[8, 8]).eval()
     population = Samples(torch.randn(4000, 6), torch.arange(4000) % 2, (0, 1))
     values, collected = [], []
-    for number in range(50):
+    for number in range(30):
         order = torch.randperm(4000, generator=torch.Generator().manual_seed(number))
         labels = population.labels[order]
         picked = [order[labels == k] for k in (0, 1)]

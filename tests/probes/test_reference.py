@@ -8,7 +8,7 @@ from torch import nn
 
 from elastic import measure_elasticity
 from elastic.models.taps import tap
-from elastic.probes.pair import Pair, PairMovement
+from elastic.probes.pair import ROUNDINGS, Pair, PairMovement
 from elastic.probes.reference import reference_movement
 
 A = torch.tensor([[1.0, 2.0, -1.0]])
@@ -19,13 +19,16 @@ def pair(seed, layer="logits", size=None, a=A, m=M):
     return Pair(a, m, layer, torch.tensor(seed, dtype=torch.float64), size)
 
 
-@pytest.mark.parametrize("size", [None, 1e-3, 0.5, 1e-14])
+@pytest.mark.parametrize("size", [None, 0.0, 1e-3, 0.5, 1e-14])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_linear_classifier_moves_by_the_inner_product_of_the_inputs(size, dtype):
     net = nn.Sequential(nn.Linear(3, 2)).to(dtype)
     movement = reference_movement(tap(net, [], A.to(dtype)), pair([0.6, -0.8], size=size, a=A.to(dtype), m=M.to(dtype)))
     assert movement.precision == "float64"
     assert not movement.undecided
+    parameters = torch.cat([p.detach().flatten() for p in net.parameters()])
+    largest = (net(torch.cat([A, M]).to(dtype)).norm() / parameters.norm()).detach()
+    assert movement.rounding["logits"] == pytest.approx(ROUNDINGS * torch.finfo(dtype).eps * float(largest), rel=1e-5)
     direction = -torch.tensor([0.6, -0.8], dtype=torch.float64)
     inner = {"own": (A @ A.T + 1).double(), "moved": (A @ M.T + 1).double()}
     torch.testing.assert_close(movement.movement.own["logits"], inner["own"][0, 0] * direction, rtol=1e-6, atol=0)
@@ -51,6 +54,15 @@ def test_the_first_layer_of_a_deep_linear_network_moves_by_the_weights_above():
     movement = reference_movement(tap(net, ["0"], A), pair([0.6, -0.8]))
     direction = -(net[1].weight.T @ torch.tensor([0.6, -0.8])).detach().double()
     torch.testing.assert_close(movement.movement.moved["0"], float(A @ M.T) * direction, rtol=1e-6, atol=0)
+
+
+def test_nearby_parameters_are_those_of_a_seed_and_differ_by_their_rounding():
+    net = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+    own, *near = (reference_movement(tap(net, ["0"], A), pair([0.6, -0.8]), nearby) for nearby in (None, 1, 1, 2))
+    first, again, other = (each.movement.moved["0"] for each in near)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert 1e-8 < (first - own.movement.moved["0"]).norm() / first.norm() < 1e-4
 
 
 def test_a_kink_at_the_parameters_is_undecided_and_spares_the_other_layers():

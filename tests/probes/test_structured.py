@@ -51,11 +51,11 @@ def test_finite_movements_tend_to_first_order_ones_however_small_the_step(name):
         assert worst(movements("structured", name, lr), movements("structured", name)) < 1e-9 + 100 * lr
 
 
-@pytest.mark.parametrize("name", ["cnn", "attention", "sequence"])
-def test_a_small_memory_budget_changes_nothing_but_the_blocks(name):
+@pytest.mark.parametrize(("name", "budget"), [("cnn", 2**16), ("attention", 2**18), ("sequence", 2**16)])
+def test_a_small_memory_budget_changes_nothing_but_the_blocks(name, budget):
     model, stepped, observed = given(name)
     whole = list(blocks("structured", model, stepped, observed))
-    cut = list(blocks("structured", model, stepped, observed, memory_budget=2**16))
+    cut = list(blocks("structured", model, stepped, observed, memory_budget=budget))
     assert len(cut) > len(whole)
     assert worst(collected(cut), collected(whole)) < 1e-13
 

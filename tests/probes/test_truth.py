@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 import torch
-from support.engine_cases import LOSS, J, float32, probe, problem, worst
+from support.engine_cases import CHOICES, LOSS, J, float32, probe, problem, worst
 from support.sampling import pairwise
 from torch import nn
 
@@ -23,6 +23,10 @@ FACTORS = (1.0, 40.0, 400.0)
 exact = np.vectorize(lambda number: Decimal(float(number)), otypes=[object])
 
 
+#: The engines that were chosen for a network, whatever its weights and their type: a trial of each takes long.
+CHOSEN = {}
+
+
 @lru_cache
 def fitted(name, factor):
     """Return a float32 problem in which every sample is classified rightly, with the last layer's weights scaled."""
@@ -30,7 +34,9 @@ def fitted(name, factor):
     with torch.no_grad():
         head = [m for m in model.modules() if isinstance(m, nn.Linear)][-1]
         head.weight *= factor
-        return float32(model, (stepped[0], model(stepped[0]).argmax(dim=1)), observed)
+        given = float32(model, (stepped[0], model(stepped[0]).argmax(dim=1)), observed)
+    CHOICES[given[0]] = CHOSEN.setdefault(name, {})
+    return given
 
 
 def double(model, stepped, observed):
@@ -40,7 +46,9 @@ def double(model, stepped, observed):
 @lru_cache
 def in_double(name, factor):
     """Return a fitted problem in float64."""
-    return double(*fitted(name, factor))
+    given = double(*fitted(name, factor))
+    CHOICES[given[0]] = CHOSEN[name]
+    return given
 
 
 class Digits:
@@ -113,8 +121,15 @@ def test_the_gradients_of_these_samples_vanish(steps_in_digits, request):
     assert norms.min() < largest[factor]
 
 
-@pytest.mark.parametrize("factor", FACTORS)
-@pytest.mark.parametrize("name", ["mlp_relu", "cnn", "residual", "attention"])
+#: All factors with the quick networks, the ends of training with the others.
+FITTED = [
+    pytest.param(name, factor, marks=[pytest.mark.long] * (name in ("residual", "attention") and factor == 40.0))
+    for name in ("mlp_relu", "cnn", "residual", "attention")
+    for factor in FACTORS
+]
+
+
+@pytest.mark.parametrize(("name", "factor"), FITTED)
 def test_float32_holds_a_thousandth_of_float64_autodiff(name, factor):
     limit = probe("autodiff", *in_double(name, factor))
     for engine in ENGINES:

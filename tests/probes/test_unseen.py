@@ -170,6 +170,7 @@ def study(tmp_path_factory):
     return studies.run(tmp_path_factory.mktemp("unseen"), text=ALONE)
 
 
+@pytest.mark.usefixtures("unsealed")
 def test_a_run_measures_them_in_a_group_of_their_own(study, tmp_path):
     group, elasticity = study.cube["unseen"].dataset, study.cube["elasticity"].dataset
     assert group["response_unseen"].dims == ("seed", "epoch", "layer", "stepped_class", "unseen_class")
@@ -182,6 +183,7 @@ def test_a_run_measures_them_in_a_group_of_their_own(study, tmp_path):
     assert "unseen" not in without.cube
 
 
+@pytest.mark.usefixtures("unsealed")
 def test_a_run_that_is_continued_measures_the_same_bits(study, tmp_path):
     studies.run(tmp_path, "training.epochs=2", text=ALONE)
     longer = studies.run(tmp_path, text=ALONE)

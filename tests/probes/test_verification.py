@@ -76,8 +76,14 @@ def test_where_neither_engine_is_right_nothing_is_returned(monkeypatch):
     monkeypatch.setitem(
         engine_selection.ENGINES, "autodiff", lambda *arguments: wrong(Autodiff, "hidden_1", 1.01)(*arguments)
     )
-    with pytest.raises(EngineMismatch, match=r"found autodiff \(the structured engine .*'logits'.*: off .*'hidden_1'"):
+    words = r"within 1e-03.*found autodiff \(the structured engine .*'logits'.*: off .*'hidden_1'"
+    with pytest.raises(EngineMismatch, match=words) as refused:
         measure()
+    check = refused.value.check
+    assert (check.tolerance, check.pairs, check.precision) == (1e-3, len(pairs_of(4, 8, 0, 0)), "float64")
+    assert check.errors["hidden_1"] == pytest.approx(0.01, rel=0.01)
+    assert max(check.errors["penultimate"], check.errors["logits"]) < 2e-5
+    assert check.seconds > 0
 
 
 def test_a_small_error_that_float32_makes_is_accepted(monkeypatch):
@@ -136,6 +142,7 @@ def test_more_pairs_are_checked_first_and_one_later_the_same_in_every_process():
         for one in (first, again):
             one.read(epoch)
         assert first.check.errors == again.check.errors
+        assert max(first.check.errors.values()) < 2e-5
         assert first.check.pairs == len(pairs_of(4, 8, 3, epoch)) == (1 if epoch else 6)  # eight, of which two twice
     assert pairs_of(4, 8, 3, 5) != pairs_of(4, 8, 3, 6) != pairs_of(4, 8, 4, 6)
 

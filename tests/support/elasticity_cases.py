@@ -15,6 +15,7 @@ from elastic.metrics.fine_structure import FineFeatures
 from elastic.models.cnn import cnn
 from elastic.models.contract import TappedModel, Task
 from elastic.models.mlp import mlp
+from elastic.probes.engine_selection import choose_engine
 from elastic.probes.update_response import update_responses
 from support import oracles
 
@@ -47,11 +48,20 @@ class Case:
         J, M = len(self.stepped), len(self.observed)
         return torch.tensor([[self.same(a, m) for m in range(M)] for a in range(J)])
 
-    def responses(self, **options):
+    def responses(self, engine="auto", **options):
+        """Return what the probe reads; of an engine by its name, the trial is that of the case's first question."""
+        if isinstance(engine, str) and "memory_budget" not in options:
+            engine = self.chosen_engine(engine, options.get("lr") is not None)
         return update_responses(
             self.model, build_loss(self.loss), (self.stepped, self.stepped_labels),
-            (self.observed, self.observed_labels), classes=self.classes, same=self.same_matrix, **options,
+            (self.observed, self.observed_labels), classes=self.classes, same=self.same_matrix, engine=engine,
+            **options,
         )  # fmt: skip
+
+    @cache  # noqa: B019
+    def chosen_engine(self, engine: str, finite: bool):
+        layer = self.model.layer_of(build_loss(self.loss).layer)
+        return choose_engine(self.model, self.observed[:1], engine=engine, finite=finite, layer=layer)
 
     @cache  # noqa: B019
     def readings(self):

@@ -129,7 +129,7 @@ def problem(name):
     """Return (float64 model, stepped, observed)."""
     build, shape = MODELS[name]
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         model = settled(build()).double()
         tokens = torch.randint(11, (J + M, *shape))
         x = tokens if name == "tokens" else torch.randn(J + M, *shape, dtype=torch.float64)

@@ -198,7 +198,7 @@ def seeded_output(net: nn.Module, x: Tensor) -> Tensor:
     try:
         with torch.no_grad(), torch.random.fork_rng(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for seed in (torch.manual_seed, np.random.seed, random.seed):
+            for seed in (torch.default_generator.manual_seed, np.random.seed, random.seed):
                 seed(0)
             return first(net.eval()(x.clone()))
     finally:

@@ -73,12 +73,13 @@ class Spec:
 
 @dataclass(frozen=True)
 class Random:
-    """A random model: its source text, samples, and layers that can be probed."""
+    """A random model: its source text, samples, layers that can be probed, and the steps that were not left out."""
 
     spec: Spec
     source: str
     layers: tuple[str, ...]
     classes: int
+    steps: tuple[str, ...]
 
     def make(self) -> nn.Module:
         """Return the model anew, always with the same weights, in a namespace of its own."""
@@ -189,6 +190,7 @@ def compose(spec: Spec) -> Random | None:
     h = text.run(spec)
     if h is None:
         return None
+    kept: list[str] = []
     for number, name in enumerate(spec.steps):
         family, at = name.split(".")
         kinds, *templates = STEPS[family][int(at)]
@@ -201,12 +203,13 @@ def compose(spec: Spec) -> Random | None:
         result = longer.run(spec)
         if result is not None and result.dim() in KINDS and 0 < result[0].numel() <= 600:
             text, h = longer, result
+            kept.append(name)
     if h.dim() > 2:
         text = replace(text, forward=(*text.forward, "h = h.flatten(2).mean(2)" if h.dim() == 4 else "h = h.mean(1)"))
         h = text.run(spec)
     tied = spec.head == len(HEADS)
     head = TIED if tied and kind == "token" and h.shape[1] == 4 else HEADS[spec.head % len(HEADS)]
-    return finished(spec, text.plus(*head, "head", h), 6 if head is TIED else 3)
+    return finished(spec, text.plus(*head, "head", h), 6 if head is TIED else 3, tuple(kept))
 
 
 @dataclass(frozen=True)
@@ -247,10 +250,10 @@ class Text:
         return h if good and float(h.detach().abs().max()) < LARGEST else None
 
 
-def finished(spec: Spec, text: Text, classes: int) -> Random | None:
+def finished(spec: Spec, text: Text, classes: int, steps: tuple[str, ...]) -> Random | None:
     if text.run(spec, "") is None:
         return None
-    model = Random(spec, text.source(), (), classes)
+    model = Random(spec, text.source(), (), classes, steps)
     names = probed_layers(model)
     draw = random.Random(spec.seed)
     some = sorted(draw.sample(range(len(names)), min(len(names), 3)))

@@ -36,7 +36,8 @@ def linear_probe(fit, fit_labels, held, held_labels, penalty):
         slope = (np.exp(logits - lse[:, None]) - result) / len(x)
         return value, np.concatenate([x.T @ slope + penalty * weights[:-1], slope.sum(axis=0)[None]]).ravel()
 
-    best = scipy.optimize.minimize(objective, np.zeros((x.shape[1] + 1) * len(names)), jac=True, tol=1e-10).x
+    exactly = {"method": "L-BFGS-B", "options": {"gtol": 1e-10, "ftol": 0, "maxcor": 50, "maxiter": 10_000}}
+    best = scipy.optimize.minimize(objective, np.zeros((x.shape[1] + 1) * len(names)), jac=True, **exactly).x
     weights = best.reshape(x.shape[1] + 1, len(names))
     decided = names[((held - mean) / scale @ weights[:-1] + weights[-1]).argmax(axis=1)]
     return np.mean(decided == held_labels)

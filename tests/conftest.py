@@ -66,8 +66,7 @@ def _one_figure():
     """Draw one figure a page: a page of all costs seconds of drawing.
 
     Every figure is drawn and looked at in tests/figures, tests/report asks for more where a page has several, and
-    `elastic report` draws all in tests/test_without_torch.py and tests/cli/test_exit_codes.py, in processes of
-    their own.
+    `elastic report` draws all in tests/cli/test_exit_codes.py, in a process of its own.
     """
     from support.report_pages import drawing
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from support import forked
+from support.few_metrics import leave_few
 from support.repository import RESULTS, ROOT
 
 import elastic
@@ -50,6 +51,12 @@ def run_block(code, page, **names):
     exec(compile(code, f"{page}.md", "exec"), names)
 
 
+@pytest.fixture
+def few_metrics(monkeypatch):
+    """Leave out most metrics: what an example shows of its study it shows of these."""
+    leave_few(monkeypatch, "probe_error", "fuzziness")
+
+
 def test_the_readme_fits_on_one_page():
     assert len(TEXTS["README"].split()) <= 900
 
@@ -81,6 +88,7 @@ def test_every_console_example_prints_what_it_shows(page):
     assert not collected, "".join(collected)
 
 
+@pytest.mark.usefixtures("few_metrics")
 def test_the_tutorial_of_a_loop_records_reads_and_claims(tmp_path, monkeypatch, capsys):
     code = "\n".join(blocks("tutorial_loop"))
     for written, short in (("epochs = 40", "epochs = 2"), ("range(3)", "range(2)"), ("[:1400]", "[:300]")):
@@ -97,6 +105,7 @@ def test_the_tutorial_of_a_loop_records_reads_and_claims(tmp_path, monkeypatch, 
     assert names == ["collapse_deepens_with_training", "collapse_deepens_with_depth", "locality_above"]
 
 
+@pytest.mark.usefixtures("few_metrics")
 def test_the_tutorial_of_a_protocol_runs(tmp_path, monkeypatch, capsys):
     (text,), (code,) = blocks("tutorial_protocol", "yaml"), blocks("tutorial_protocol")
     file = tmp_path / "decay.yaml"
@@ -158,6 +167,7 @@ def test_the_library_examples_run_in_ten_lines(code, capsys):
     assert "logits" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("few_metrics")
 def test_the_recorder_examples_record_studies_the_first_in_twelve_lines(tmp_path, monkeypatch):
     code = blocks("README")[0]
     assert code == blocks("recording")[0]
@@ -178,7 +188,8 @@ def test_the_recorder_examples_record_studies_the_first_in_twelve_lines(tmp_path
 def test_the_publishing_example_writes_an_archive_that_is_intact(finished_study, tmp_path, monkeypatch, capsys):
     shutil.copytree(finished_study.folder, tmp_path / "results" / "small")
     monkeypatch.chdir(tmp_path)
-    # Seconds of drawing: whole reports are archived in tests/publishing/test_archive.py.
+    # Seconds of drawing: reports and figures are archived in tests/publishing/test_archive.py.
+    monkeypatch.setattr("elastic.figures.drawing.draw", lambda *_, **__: ())
     monkeypatch.setattr("elastic.report.write_report", lambda study, path: path.write_text("<!DOCTYPE html>"))
     (code,) = blocks("publishing")
     run_block(code, "publishing")
@@ -251,6 +262,7 @@ def test_a_protocol_of_own_parts_runs_and_its_figure_is_drawn(tmp_path, monkeypa
     torch.testing.assert_close((gradient.norm[:, None] * gradient.direction).float(), logits.grad)
 
 
+@pytest.mark.usefixtures("few_metrics")
 def test_the_protocol_example_runs_and_its_cube_opens_as_shown(tmp_path, monkeypatch):
     (text,) = blocks("protocols", "yaml")
     file = tmp_path / "wide.yaml"

@@ -51,6 +51,9 @@ TORCHLESS = (
     "watching", "notebook", "export", "publishing", "site", "cli", "ending", "__main__",
 )  # fmt: skip
 
+#: Those of them with functions that run what a protocol asks for, and import torch then.
+TRAINING_ON_REQUEST = {"study", "publishing", "cli"}
+
 #: Packages that may import or call each library.
 USERS = {
     "torch.func": {"probes", "losses"},
@@ -211,6 +214,18 @@ def test_packages_that_read_studies_never_import_torch(package):
     assert own
     for module in own:
         assert "torch" not in loaded_by(module), module
+
+
+@pytest.mark.parametrize("package", sorted({*TORCHLESS} - TRAINING_ON_REQUEST))
+def test_their_functions_import_no_torch_either(package):
+    """What only some figure or table would import is seen here, and not where a few of them are drawn without torch."""
+    loading = [
+        result.place
+        for result in imports()
+        if result.package == package
+        and "torch" in loaded_by(own_module(result.target) or result.target.partition(".")[0])
+    ]
+    assert loading == []
 
 
 def test_packages_that_train_import_torch():

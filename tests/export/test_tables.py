@@ -42,6 +42,20 @@ def exported(study, folder):
     return read_tables(folder)
 
 
+@pytest.fixture(scope="module")
+def written(finished_study, tmp_path_factory):
+    """Return the folder of the tables of the finished study."""
+    folder = tmp_path_factory.mktemp("tables")
+    list(export(finished_study, ["csv"], folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def few(finished_study):
+    """Return the cube of the finished study with a variable of each kind."""
+    return altered.one_of_each(finished_study.cube).load()
+
+
 def same(found, asked):
     assert found.keys() == asked.keys()
     for name, table in asked.items():
@@ -70,17 +84,16 @@ def test_a_table_is_its_dataset_as_a_frame(finished_study):
     assert {"nc1", "fuzziness", "depth", "width"} <= set(frame)
 
 
-def test_what_is_written_is_read_back_to_the_last_bit(finished_study, tmp_path):
-    same(exported(finished_study, tmp_path), tidy(finished_study.cube))
+def test_what_is_written_is_read_back_to_the_last_bit(finished_study, written):
+    same(read_tables(written), tidy(finished_study.cube))
 
 
-def test_pandas_alone_reads_an_ordinary_study_back(finished_study, tmp_path):
-    exported(finished_study, tmp_path)
+def test_pandas_alone_reads_an_ordinary_study_back(finished_study, written):
     for name, table in tidy(finished_study.cube).items():
-        pd.testing.assert_frame_equal(pd.read_csv(tmp_path / f"{name}.csv"), table, check_exact=True)
+        pd.testing.assert_frame_equal(pd.read_csv(written / f"{name}.csv"), table, check_exact=True)
 
 
-def test_labels_and_numbers_of_every_kind_survive(finished_study, tmp_path):
+def test_labels_and_numbers_of_every_kind_survive(finished_study, few, tmp_path):
     random = np.random.default_rng(0)
 
     def extreme(group):
@@ -89,15 +102,15 @@ def test_labels_and_numbers_of_every_kind_survive(finished_study, tmp_path):
         drawn = {n: v.copy(data=random.choice(numbers, v.shape)) for n, v in group.data_vars.items() if n != "status"}
         return group.assign(drawn)
 
-    study = altered.Altered(finished_study.folder, extreme)
+    study = altered.Altered(finished_study.folder, extreme, whole=few.copy())
     study._change = lambda group, known={}: known.setdefault(tuple(group.data_vars), extreme(group))  # drawn once
     asked = tidy(study.cube)
     assert set(asked["training"]["odd"]) == set(ODD)
     same(exported(study, tmp_path), asked)
 
 
-def test_the_codebook_says_how_pandas_reads_each_table(finished_study, tmp_path, monkeypatch):
-    study = altered.Altered(finished_study.folder, altered.swept("odd", ODD))
+def test_the_codebook_says_how_pandas_reads_each_table(finished_study, few, tmp_path, monkeypatch):
+    study = altered.Altered(finished_study.folder, altered.swept("odd", ODD), whole=few)
     exported(study, tmp_path)
     monkeypatch.chdir(tmp_path)
     book = pd.read_csv("codebook.csv", keep_default_na=False)
@@ -111,19 +124,19 @@ def test_the_codebook_says_how_pandas_reads_each_table(finished_study, tmp_path,
 
 def test_a_study_under_way_is_written_as_far_as_it_is(finished_study, tmp_path):
     study = altered.under_way(finished_study, tmp_path)
-    result = exported(study, tmp_path / "out")["training-split"]
+    tables_of_study = exported(study, tmp_path / "out")
+    result = tables_of_study["training-split"]
     late = result[(result["seed"] == 1) & (result["epoch"] > 2)]
     assert late["loss"].isna().all()
     assert result["loss"].notna().any()
-    status = exported(study, tmp_path / "out")["training"].set_index(["seed", "epoch"])["status"]
+    status = tables_of_study["training"].set_index(["seed", "epoch"])["status"]
     assert status[1, 6] == 0
     assert status[0, 6] == 1
 
 
-def test_the_codebook_explains_every_column_of_every_file(finished_study, tmp_path):
-    exported(finished_study, tmp_path)
-    book = pd.read_csv(tmp_path / "codebook.csv", keep_default_na=False)
-    files = {path.stem: list(pd.read_csv(path, nrows=0)) for path in tmp_path.glob("*-*.csv")}
+def test_the_codebook_explains_every_column_of_every_file(finished_study, written):
+    book = pd.read_csv(written / "codebook.csv", keep_default_na=False)
+    files = {path.stem: list(pd.read_csv(path, nrows=0)) for path in written.glob("*-*.csv")}
     assert len(files) > 5
     for table, columns in files.items():
         assert book[book["table"] == table]["column"].tolist() == columns
@@ -141,9 +154,8 @@ def test_the_codebook_of_a_variable_without_attributes_is_empty_and_does_not_fai
     assert book.set_index("column").loc["own", ["role", "dtype", "source"]].tolist() == ["variable", "float64", ""]
 
 
-def test_the_study_is_told_with_its_digest(finished_study, tmp_path):
-    exported(finished_study, tmp_path)
-    facts = pd.read_csv(tmp_path / "study.csv", keep_default_na=False).set_index("attribute")["value"]
+def test_the_study_is_told_with_its_digest(finished_study, written):
+    facts = pd.read_csv(written / "study.csv", keep_default_na=False).set_index("attribute")["value"]
     assert facts["digest"] == finished_study.digest
     assert facts["protocol"] == finished_study.facts["text"]
     assert facts["seeds"] == "[0, 1]"

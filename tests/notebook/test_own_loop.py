@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import gzip
 import struct
 
@@ -13,6 +12,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 from sklearn.utils import Bunch
+from support.cell_runs import run_cells
+from support.few_metrics import leave_few
 from support.repository import RESULTS, needs_results
 
 import elastic
@@ -64,29 +65,23 @@ def write_fashion(folder, per_class=3):
 
 
 def run(notebook, settings):
-    """Run the cells as Jupyter does, with other settings after the cell of parameters; return names and shown values.
+    """Run the cells with other settings after the cell of parameters; return names and shown values."""
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
 
-    A cell shows the value of its last expression.
-    """
-    space, shown = {"__name__": "__main__"}, []
-    for cell in notebook.cells:
-        if cell.cell_type != "code":
-            continue
-        tree = ast.parse(cell.source)
-        last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
-        exec(compile(tree, str(SOURCE), "exec"), space)
-        if last is not None:
-            shown.append(eval(compile(ast.Expression(last.value), str(SOURCE), "eval"), space))
-        if "parameters" in cell.metadata.get("tags", ()):
+    def set_parameters(number, space):
+        if "parameters" in cells[number].metadata.get("tags", ()):
             assert settings.keys() <= space.keys()
             space.update(settings)
-    return space, shown
+
+    return run_cells([cell.source for cell in cells], set_parameters, str(SOURCE))
 
 
 def test_every_cell_of_the_source_runs(source, tmp_path, monkeypatch):
     digits = load_digits()
     few = Bunch(images=digits.images[:DIGITS], target=digits.target[:DIGITS])
     monkeypatch.setattr("sklearn.datasets.load_digits", lambda: few)
+    leave_few(monkeypatch, "fuzziness", "probe_error")  # the notebook shows no other
+    monkeypatch.setattr("elastic.report.page.EXPLORERS", ())  # tests/report draws the charts of recorded studies
     (tmp_path / "fashion").mkdir()
     write_fashion(tmp_path / "fashion")
     monkeypatch.chdir(tmp_path)

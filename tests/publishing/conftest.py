@@ -2,14 +2,28 @@
 
 import pytest
 from support import published, studies
+from support.few_metrics import leave_few
 
 from elastic.publishing.publish import publish
 
 
+@pytest.fixture(scope="module")
+def few_metrics():
+    """Leave out most metrics: what is run again or extended here has those of `claimed_study`."""
+    with pytest.MonkeyPatch.context() as patch:
+        leave_few(patch)
+        yield
+
+
 @pytest.fixture(scope="session")
 def claimed_study(tmp_path_factory):
-    """Return the small study with two claims, run to its end; tests change nothing of it."""
-    return studies.run(tmp_path_factory.mktemp("claimed"), text=published.TEXT)
+    """Return the small study with two claims and few metrics, run to its end; tests change nothing of it.
+
+    A metric more is two files more, of the same kinds, in each of the many archives that are made and verified here.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        leave_few(patch)
+        return studies.run(tmp_path_factory.mktemp("claimed"), text=published.TEXT)
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@ import xarray as xr
 from support import published
 
 from elastic.errors import OptionError
+from elastic.notebook.cells import cells
 from elastic.publishing.identity_words import Anonymizer, anonymizer
+from elastic.publishing.notebook_outputs import settle_notebook
 from elastic.publishing.publish import publish
 from elastic.publishing.verification import verify_archive
 from elastic.study import Study
@@ -23,10 +25,29 @@ HIDDEN = ("emmy", "noether")
 PICTURE = rb"iVBORw0KGgo[A-Za-z0-9+/]+={0,2}"
 
 
+def cells_with_one_figure(study, place):
+    """Yield the cells of a notebook without all figures but the first, which take seconds in a kernel."""
+    is_drawn = False
+    for cell in cells(study, place):
+        is_figure = cell.text.startswith("study.plot.")
+        if not (is_figure and is_drawn):
+            yield cell
+        is_drawn |= is_figure
+
+
+def settled_without_warnings(path):
+    """Settle a notebook, which takes warnings out of it, once it is seen that there are none."""
+    shown = [one for cell in json.loads(path.read_text())["cells"] for one in cell.get("outputs", ())]
+    assert {one["output_type"] for one in shown} == {"execute_result"}, "no error, no warning, nothing printed"
+    settle_notebook(path)
+
+
 def published_by_a_user_with_a_name(study, path):
     """Publish a study anonymously, its notebook executed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("USER", USER)
+        patch.setattr("elastic.notebook.writing.cells", cells_with_one_figure)
+        patch.setattr("elastic.publishing.publish.settle_notebook", settled_without_warnings)
         patch.setattr("socket.gethostname", lambda: HOST)
         patch.setattr("elastic.publishing.identity_words.git_identity", lambda folder: [COMMITTER, "emmy@uni.example"])
         return publish(study, path, anonymous=True, hide=HIDDEN, figures=["training_curves"])
@@ -106,7 +127,6 @@ def test_it_is_an_archive_as_any_other_with_a_digest_of_its_own(anonymous, archi
     notebook = json.loads(files["analysis.ipynb"])
     shown = [one for cell in notebook["cells"] for one in cell.get("outputs", ())]
     assert any("image/png" in one.get("data", {}) for one in shown), "the notebook was executed"
-    assert not any(one["output_type"] == "error" for one in shown)
     assert b"double-blind" in files["README.md"]
 
 

@@ -24,6 +24,8 @@ from elastic.study.claim_history import (
 from elastic.study.claim_standing import AFTER, BEFORE, DURING, UNKNOWN, standing, standing_of
 from elastic.study.creation import make_study
 
+pytestmark = pytest.mark.usefixtures("few_metrics")
+
 FIRST = {"name": "locality_above", "threshold": 1.0}
 OTHER = {"name": "locality_above", "threshold": 0.5}
 SECOND = {"name": "collapse_deepens_with_depth", "metric": "nc1"}

@@ -6,12 +6,10 @@ Both options mean by default something that today's code does not do, and say so
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import sys
 from pathlib import Path
 
-from support import processes
+from support import forked
 
 import elastic
 
@@ -41,14 +39,23 @@ CHANGES = {
     ],
 }  # fmt: skip
 
-#: Runs protocols and tells of each what it ran.
+#: Runs protocols and tells of each what it ran. It is forked where today's elastic is loaded, with what that imports
+#: from others; tomorrow's takes its place.
 RUN = """\
-import io, json, sys
-import elastic
-from elastic.progress import Lines
-from elastic.protocol.later_components import fill_in
+import io, json, sys, warnings
 
-for protocol, out, *settings in json.loads(sys.argv[1]):
+for name in [name for name in sys.modules if name.partition(".")[0] == "elastic"]:
+    del sys.modules[name]
+sys.path.insert(0, sys.argv[1])
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # xarray: the accessor of the same name is replaced
+    import elastic
+    from elastic.progress import Lines
+    from elastic.protocol.later_components import fill_in
+    from elastic.study import runner
+assert elastic.__file__.startswith(sys.argv[1]), elastic.__file__
+
+for protocol, out, *settings in json.loads(sys.argv[2]):
     log = io.StringIO()
     study = elastic.run(protocol, out=out, settings=settings, watch=Lines(log))
     cells = [fill_in(cell.settings) for cell in study.protocol.cells]
@@ -65,7 +72,7 @@ for protocol, out, *settings in json.loads(sys.argv[1]):
 
 
 def write_source(folder: Path) -> Path:
-    """Write tomorrow's source into a folder and return what PYTHONPATH is to be."""
+    """Write tomorrow's source into a folder and return the folder that it is imported from."""
     source = Path(elastic.__file__).parent
     shutil.copytree(source, folder / "elastic")  # with its compiled modules, which take seconds to make
     for name, changes in CHANGES.items():
@@ -80,6 +87,8 @@ def write_source(folder: Path) -> Path:
 def run(source: Path, *tasks: tuple) -> list[dict]:
     """Run protocols as tomorrow's release does, each a tuple of file, folder and settings; return what it tells."""
     result = json.dumps([[str(part) for part in task] for task in tasks])
-    done = processes.run([sys.executable, "-c", RUN, result], cwd=source, env=os.environ | {"PYTHONPATH": str(source)})
-    assert done.returncode == 0, done.stderr
+    script = source / "run.py"
+    script.write_text(RUN)
+    done = forked.script(script, source, result)
+    assert done.returncode == 0, done.stdout
     return [json.loads(line) for line in done.stdout.splitlines()]

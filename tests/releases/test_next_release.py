@@ -16,6 +16,9 @@ from elastic.errors import StudyError
 
 TODAY = "08cf3fc"
 
+#: Settings of what tomorrow's release begins.
+BEGUN = ("training.epochs=1", "probes.elasticity=null")
+
 
 @pytest.fixture(scope="module")
 def tomorrow(tmp_path_factory):
@@ -31,7 +34,7 @@ def reported(tmp_path_factory, tomorrow):
     resumed, extended = (unpacked(TODAY, state, folder / state) for state in ("between_epochs", "sealed"))
     begun = elastic.open_study(resumed)
     before = {"digest": begun.digest, "cells": [cell["digest"] for cell in begun.cells], "journals": journals(extended)}
-    fresh = (protocol, folder / "fresh", "training.epochs=1")
+    fresh = (protocol, folder / "fresh", *BEGUN)
     tasks = (protocol, resumed.parent), (protocol, extended.parent, "axes.seed=[0, 1]"), fresh, fresh
     folders = (resumed, extended, folder / "fresh/little", folder / "fresh/little")
     result = zip(next_release.run(tomorrow, *tasks), folders, strict=True)
@@ -69,7 +72,7 @@ def test_it_begins_studies_with_its_own_defaults_which_today_s_release_refuses(r
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     for refused in (
         lambda: study.protocol,
-        lambda: elastic.run(protocol, out=out, settings=["training.epochs=1"]),
+        lambda: elastic.run(protocol, out=out, settings=BEGUN),
         lambda: elastic.run(elastic.load_protocol(protocol), out=out),
     ):
         with pytest.raises(StudyError) as caught:

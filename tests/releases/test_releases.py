@@ -22,6 +22,7 @@ from elastic.cli import cli
 from elastic.cube import verify_manifest
 from elastic.progress import Lines
 from elastic.protocol import load_protocol
+from elastic.study import Study
 from elastic.study.runner import as_begun
 
 HERE = Path(__file__).parent
@@ -88,7 +89,7 @@ def test_it_opens_with_the_numbers_that_it_had(unpack, release, name):
 
 
 @pytest.mark.parametrize(("release", "name"), KEPT)
-def test_every_command_that_reads_takes_it(unpack, release, name):
+def test_every_command_that_reads_takes_it(unpack, monkeypatch, release, name):
     folder = unpack(release, name)
     runs = json.loads(tell("status", folder, "--json"))["runs"]
     states = {"sealed": ["done", "done"], "recorded": ["done", "interrupted"]}
@@ -99,8 +100,10 @@ def test_every_command_that_reads_takes_it(unpack, release, name):
     assert [claim["name"] for claim in claims] == ([] if name == "recorded" else ["collapse_deepens_with_depth"])
     if name == "between_epochs":  # its records are those of a study that is stopped within an epoch
         return
-    # One of each probe; the elasticity of a study under way is drawn of the recorded one.
-    with drawing("depth_profile", *([] if name == "within_epoch" else ["response_matrices"])):
+    # One figure of each probe, and the charts, of a study that is finished; what is under way is told without pictures.
+    if name != "sealed":
+        monkeypatch.setattr("elastic.report.page.EXPLORERS", ())
+    with drawing(*(["depth_profile", "response_matrices"] if name == "sealed" else [])):
         page = Path(tell("report", folder).replace("\n", ""))
     assert page.stat().st_size > 10_000
 
@@ -116,7 +119,11 @@ def test_its_cells_have_the_names_that_they_had(unpack, release, name):
 
 
 @pytest.mark.parametrize(("release", "name"), STOPPED)
-def test_one_that_was_stopped_is_resumed(unpack, release, name):
+def test_one_that_was_stopped_is_resumed(unpack, monkeypatch, release, name):
+    """It is sealed at its end where it was stopped within an epoch; the other's cube is read from its journals."""
+    is_sealing = name == "within_epoch"
+    if not is_sealing:
+        monkeypatch.setattr(Study, "seal", lambda self: None)
     folder = unpack(release, name)
     digest, log = elastic.open_study(folder).digest, io.StringIO()
     study = resume(folder, watch=Lines(log))
@@ -124,12 +131,13 @@ def test_one_that_was_stopped_is_resumed(unpack, release, name):
     assert "1 finished before" in log.getvalue()
     assert f"resumed after epoch {make.STOP[1]} " in log.getvalue()
     assert {run.state for run in study.runs()} == {"done"}
-    assert verify_manifest(folder) == []
+    assert not is_sealing or verify_manifest(folder) == []
     cube = elastic.open_study(folder).cube
     kept_numbers(cube, numbers_of(release, name))
     check_numbers(cube, numbers_of(release, "sealed"), **CLOSE)
 
 
+@pytest.mark.usefixtures("unsealed")
 @pytest.mark.parametrize("release", kept("between_epochs"))
 def test_one_that_was_stopped_is_resumed_under_another_environment(unpack, release):
     folder = unpack(release, "between_epochs")
@@ -170,10 +178,12 @@ def test_a_sealed_one_is_left_as_it_is_when_it_is_run_again(unpack, release):
 
 
 @pytest.mark.parametrize("release", kept("recorded"))
-def test_runs_are_added_to_a_recorded_one(unpack, release):
+def test_runs_are_added_to_a_recorded_one(unpack, monkeypatch, release):
     folder = unpack(release, "recorded")
-    for seed in (1, 2):  # the first of them was under way
-        make.record(folder, seed)
+    with monkeypatch.context() as patch:
+        patch.setattr(Study, "seal", lambda self: None)  # once the second has ended, too
+        make.record(folder, 1)  # which was under way
+    make.record(folder, 2)
     study = elastic.open_study(folder)
     assert [run.state for run in study.runs()] == ["done"] * 3
     kept_numbers(study.cube.sel(seed=[0, 1]), numbers_of(release, "recorded"))

@@ -29,6 +29,19 @@ class Altered(Study):
         return xr.DataTree.from_dict({"/": xr.Dataset(attrs=whole.attrs), **kept})
 
 
+def one_of_each(cube, *names):
+    """Return a cube with the first variable of each group, shape and type, and those of the names.
+
+    Where every variable of a cube is treated by what it is, three hundred of them take seconds and show no more.
+    """
+    groups = {}
+    for group, node in cube.children.items():
+        dataset = node.to_dataset()
+        first = {(variable.dims, variable.dtype): name for name, variable in [*dataset.data_vars.items()][::-1]}
+        groups[f"/{group}"] = dataset[[name for name in dataset.data_vars if name in {*first.values(), *names}]]
+    return xr.DataTree.from_dict({"/": xr.Dataset(attrs=cube.attrs), **groups})
+
+
 def without(*names):
     """Return a change that drops groups: those that have a variable of one of the names."""
     return lambda group: None if set(names) & set(group.data_vars) else group

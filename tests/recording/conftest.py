@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from support.few_metrics import leave_few
 
-
 #: What these tests read besides.
 READ = ("nc3_duality", "class_mean_norm", "probe_error", "probe_engine", "kernel_similarity", "intra_class_effect")
 

@@ -62,6 +62,24 @@ def _unsynced():
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _unthreaded():
+    """Let Zarr read and write in the thread that asks it to: it hands each small file to two others, and waits.
+
+    That takes a quarter of the time of opening or sealing a small cube. Commands that run in processes of their own
+    have Zarr's threads, as users have them.
+    """
+    import asyncio
+
+    from support import unthreaded
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asyncio, "run_coroutine_threadsafe", unthreaded.done_at_once)
+        patch.setattr(asyncio, "to_thread", unthreaded.called_at_once)
+        yield
+    unthreaded.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _one_figure():
     """Draw one figure a page: a page of all costs seconds of drawing.
 

@@ -10,7 +10,7 @@ from torch import nn
 import elastic
 from elastic.errors import DegenerateInput
 
-pytestmark = pytest.mark.usefixtures("unsealed")
+pytestmark = pytest.mark.usefixtures("unsealed", "few_metrics")
 
 
 def without(absent):

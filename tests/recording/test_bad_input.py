@@ -12,7 +12,7 @@ from torch import nn
 import elastic
 from elastic.errors import ElasticError, RunBusy, StudyError
 
-pytestmark = pytest.mark.usefixtures("unsealed")
+pytestmark = pytest.mark.usefixtures("unsealed", "few_metrics")
 
 
 def refused(folder, match, model=None, **options):

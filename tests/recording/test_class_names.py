@@ -9,7 +9,7 @@ from support import recordings
 import elastic
 from elastic.errors import DegenerateInput
 
-pytestmark = pytest.mark.usefixtures("unsealed")
+pytestmark = pytest.mark.usefixtures("unsealed", "few_metrics")
 
 NAMES = ["cat", "dog", "ship"]
 

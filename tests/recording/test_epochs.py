@@ -15,7 +15,7 @@ from elastic.checkpoint import ARITHMETIC
 from elastic.cube import Journal, read_report, write_report
 from elastic.errors import ElasticError, NotReproduced, StudyError
 
-pytestmark = pytest.mark.usefixtures("unsealed")
+pytestmark = pytest.mark.usefixtures("unsealed", "few_metrics")
 
 
 def probed(folder):

@@ -14,6 +14,8 @@ from elastic.study import Study
 from elastic.study.recorded import run_digest
 from elastic.study.verification import State, verify
 
+pytestmark = pytest.mark.usefixtures("few_metrics")
+
 
 def two_runs(folder, others):
     """Record a study of the run 0 and one other in a folder, whose cube is not sealed."""

@@ -11,7 +11,7 @@ from support.recordings import network, record, recorder, samples
 import elastic
 from elastic.errors import StudyError
 
-pytestmark = pytest.mark.usefixtures("unsealed")
+pytestmark = pytest.mark.usefixtures("unsealed", "few_metrics")
 
 
 @pytest.mark.parametrize("convert", [np.asarray, torch.as_tensor])

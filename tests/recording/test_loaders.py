@@ -17,7 +17,7 @@ import elastic
 from elastic.batches.gathering import gathered
 from elastic.errors import DegenerateInput
 
-pytestmark = pytest.mark.usefixtures("unsealed")
+pytestmark = pytest.mark.usefixtures("unsealed", "few_metrics")
 
 
 def tensors():

@@ -14,7 +14,7 @@ from torch.nn import functional
 import elastic
 from elastic.errors import DegenerateInput, ElasticError
 
-pytestmark = pytest.mark.usefixtures("unsealed")
+pytestmark = pytest.mark.usefixtures("unsealed", "few_metrics")
 
 WEIGHT = torch.tensor([1.0, 2.0, 4.0])
 PROBES = {"at": [0, 1], "collapse": {"per_class": 4}, "elasticity": {"stepped_per_class": 1, "observed_per_class": 2}}

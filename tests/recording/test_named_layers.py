@@ -11,7 +11,7 @@ from torch import nn
 import elastic
 from elastic.models.taps import tap
 
-pytestmark = pytest.mark.usefixtures("unsealed")
+pytestmark = pytest.mark.usefixtures("unsealed", "few_metrics")
 
 
 def square():

@@ -12,6 +12,8 @@ from support.recordings import network, record, recorder
 import elastic
 from elastic.cli import cli
 
+pytestmark = pytest.mark.usefixtures("few_metrics")
+
 
 @pytest.fixture(scope="module", params=["diverged", "not due"])
 def unprobed(tmp_path_factory, request):

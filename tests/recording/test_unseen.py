@@ -12,7 +12,7 @@ from support.recordings import CHEAP, network, record, recorder, samples, step
 import elastic
 from elastic.errors import ElasticError, NotReproduced
 
-pytestmark = pytest.mark.usefixtures("unsealed")
+pytestmark = pytest.mark.usefixtures("unsealed", "few_metrics")
 
 PROBE = {"shots": [1, 2], "episodes": 2, "stepped_per_class": 1, "observed_per_class": 2}
 PROBES = {**CHEAP, "collapse": None, "unseen": PROBE}

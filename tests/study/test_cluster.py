@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import sys
 import types
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from support import processes, studies
 
 import elastic
+from elastic.cli import cli
+
+pytestmark = pytest.mark.usefixtures("few_metrics")
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "protocols/cluster"
@@ -83,12 +88,30 @@ def slurm(tmp_path):
     return call
 
 
-def test_the_tasks_of_an_array_run_and_seal_a_study(tmp_path, slurm):
+@pytest.mark.long
+def test_the_tasks_of_an_array_run_and_seal_a_study_in_interpreters_of_their_own(tmp_path, slurm):
     done, log = slurm(2, studies.write(tmp_path, TINY), "--out", tmp_path / "results")
     assert done.returncode == 0, done.stderr
     assert log[0].startswith("sbatch --array=0-1 ")
     assert sorted(log[1:]) == ["task 0: 0", "task 1: 0"], done.stderr
-    study = elastic.open_study(tmp_path / "results/small")
+    assert_whole(elastic.open_study(tmp_path / "results/small"))
+
+
+def test_the_tasks_of_an_array_run_and_seal_a_study(tmp_path, slurm):
+    """What each task asks `elastic` for is carried out here, in one process that has imported what that needs."""
+    told = '#!/bin/bash\necho "elastic $(printf "%q " "$@")" >> "$LOG"\n'
+    done, log = slurm(2, studies.write(tmp_path, TINY), "--out", tmp_path / "results", program=told)
+    assert done.returncode == 0, done.stderr
+    assert log[0].startswith("sbatch --array=0-1 ")
+    assert sorted(line for line in log if line.startswith("task ")) == ["task 0: 0", "task 1: 0"]
+    asked = sorted(shlex.split(line)[1:] for line in log if line.startswith("elastic "))
+    assert [words[-2:] for words in asked] == [["--share", "0/2"], ["--share", "1/2"]]
+    for words in asked:
+        assert CliRunner().invoke(cli, words).exit_code == 0
+    assert_whole(elastic.open_study(tmp_path / "results/small"))
+
+
+def assert_whole(study):
     assert [run.state for run in study.runs()] == ["done"] * 3
     assert study.verify().damaged == []
     assert (study.folder / "manifest.sha256").exists()

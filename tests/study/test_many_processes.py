@@ -13,7 +13,7 @@ from elastic.cube import verify_manifest
 from elastic.study import Study
 
 #: A run of a few epochs, long enough for another process to meet it.
-SETTINGS = ("training.epochs=6", "probes.elasticity=null", "axes.seed=[0, 1, 2]")
+SETTINGS = ("training.epochs=6", *studies.FEW_VARIABLES, "axes.seed=[0, 1, 2]")
 RUNS = 3
 
 STOPPED = "elastic: stopped; run the same command to resume"
@@ -72,7 +72,7 @@ def serial_one(tmp_path_factory):
     return numbers(folder)
 
 
-@pytest.mark.parametrize("count", [2, 10])
+@pytest.mark.parametrize("count", [4, pytest.param(10, marks=pytest.mark.long)])
 def test_processes_at_once_share_the_runs_and_all_exit_with_0(tmp_path, serial, count):
     with contextlib.ExitStack() as running:
         begun = [running.enter_context(elastic_run(tmp_path, *SETTINGS)) for _ in range(count)]
@@ -84,7 +84,7 @@ def test_processes_at_once_share_the_runs_and_all_exit_with_0(tmp_path, serial, 
 
 
 #: One run, which its owner holds while it is stopped.
-ONE_RUN = (*SETTINGS[:2], "axes.seed=[0]")
+ONE_RUN = ("training.epochs=6", "probes.elasticity=null", "axes.seed=[0]")
 
 
 @contextlib.contextmanager

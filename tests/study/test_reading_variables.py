@@ -76,7 +76,9 @@ def test_the_root_of_a_cube_says_how_to_open_it(finished_study, tmp_path):
     assert "how_to_open:         use xarray.open_datatree" in repr(root)
     with xr.open_datatree(finished_study.folder / "cube.zarr", engine="zarr") as tree:
         assert "nc1" in tree["collapse"]
-    finished_study.cube.to_netcdf(tmp_path / "cube.nc")
+    cube = finished_study.cube
+    root = xr.DataTree.from_dict({"/": cube.to_dataset(), "/training": cube["training"].to_dataset()})
+    root.to_netcdf(tmp_path / "cube.nc")
     with xr.open_dataset(tmp_path / "cube.nc") as root:
         assert "how_to_open" in repr(root)
 

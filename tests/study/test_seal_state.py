@@ -17,6 +17,8 @@ from elastic.study.creation import make_study
 from elastic.study.verification import verify
 from elastic.watching.live import Watched
 
+pytestmark = pytest.mark.usefixtures("few_metrics")
+
 
 def shown(renderable):
     from rich.console import Console
@@ -38,7 +40,7 @@ def folder_of(folder, seed):
 
 
 @pytest.fixture(scope="module")
-def sealed(tmp_path_factory):
+def sealed(few_metrics, tmp_path_factory):
     folder = tmp_path_factory.mktemp("sealed") / "loop"
     record(folder, 0, 1, 2, claims=[{"name": "collapse_deepens_with_depth", "metric": "nc1", "split": "train"}])
     return folder

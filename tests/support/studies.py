@@ -27,6 +27,9 @@ axes:
 #: For tests of training alone.
 NO_PROBES = ("probes.collapse=null", "probes.elasticity=null")
 
+#: A probe of few variables, for tests of who carries out runs: it does not depend on what is measured.
+FEW_VARIABLES = (*NO_PROBES, "probes.weights={}")
+
 
 def write(folder: Path, text: str = SMALL) -> Path:
     """Write a protocol file into a folder (made where it is missing) and return its path."""

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import xarray as xr
 
 from elastic.study.recorded import run_digest
 from elastic.study.seal_state import run_key, sealed_runs
 from elastic.study.study import RUNS, Study
 from elastic.study.verification.findings import Finding, State
 from elastic.study.verification.reading import attempted, is_there
-from elastic.study.verification.sealed_files import Manifest, open_cube
 
 
-def lost_runs(folder: Path, manifest: Manifest, study: Study) -> Iterator[Finding]:
+def lost_runs(folder: Path, opened: Callable[[], xr.DataTree], study: Study) -> Iterator[Finding]:
     """Yield a finding for each run that the sealed cube has and that has no folder.
 
     A cube that was sealed before the study was taken up again has them too: no command removes the folder of a run
@@ -24,12 +25,12 @@ def lost_runs(folder: Path, manifest: Manifest, study: Study) -> Iterator[Findin
     ----------
     folder
         Of the study.
-    manifest
-        Of the study.
+    opened
+        Returns the cube of the study.
     study
         With an intact cube, whatever its digest.
     """
-    recorded, _ = attempted(lambda: [run for run, _ in sealed_runs(open_cube(folder, manifest))])
+    recorded, _ = attempted(lambda: [run for run, _ in sealed_runs(opened())])
     cells = {run_key(cell["coordinates"]): str(cell["digest"]) for cell in study.cells}
     for labels in recorded or ():
         cell = cells.get(run_key(labels)) or (_digest(study, labels) if study.recorded else "")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+import xarray as xr
 
 from elastic.cube.manifest import CUBE, FILE
 from elastic.cube.replacing import is_left_unsealed, is_withdrawn
@@ -58,7 +61,8 @@ def check_seal(
         return
     attrs, digest = root_attributes(folder), study.digest
     is_whole = bool(manifest.listed) and not any(one.path.startswith(CUBE) for one in bad)
-    if is_whole and (lost := list(lost_runs(folder, manifest, study))):
+    opened = cache(lambda: open_cube(folder, manifest))  # to open it takes longer than to compare a small one
+    if is_whole and (lost := list(lost_runs(folder, opened, study))):
         yield from lost  # the numbers of the others cannot be compared without them
         return
     if attrs.get("digest") != digest:
@@ -79,12 +83,14 @@ def check_seal(
         return
     if manifest.found is None:
         yield Finding(FILE, State.MISSING)
-    yield from _check_numbers(folder, manifest, study)
+    yield from _check_numbers(folder, manifest, study, opened)
 
 
-def _check_numbers(folder: Path, manifest: Manifest, study: Study) -> Iterator[Finding]:
+def _check_numbers(
+    folder: Path, manifest: Manifest, study: Study, opened: Callable[[], xr.DataTree]
+) -> Iterator[Finding]:
     """Compare the cube with the journals; without an intact manifest, its files are judged by that."""
-    sealed, wrong = attempted(lambda: open_cube(folder, manifest))
+    sealed, wrong = attempted(opened)
     if sealed is None:
         yield Finding(f"{CUBE}/zarr.json", State.DAMAGED, wrong)
         return

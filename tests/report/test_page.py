@@ -180,7 +180,7 @@ def test_the_charts_are_valid_and_those_of_the_page(finished_study, plain):
     """A page leaves it to this test to validate its charts, which takes longer than to write them."""
     context_of_page = context.read_context(finished_study)
     with pytest.raises(SchemaValidationError):
-        vega.compiled(alt.concat(vega.now().encode(x=alt.X("epoch:Q", title=3))), (), {}, 0, {})
+        vega.compiled(alt.concat(vega.now().encode(x=alt.X("epoch:Q", title=3))), (), (), {}, 0, {})
     for build in EXPLORERS:
         explorer = build(context_of_page)
         assert json.loads(explorer.spec) == plain.specs[explorer.key]

@@ -90,6 +90,11 @@ def test_layers_that_stand_for_others_keep_the_dims_and_lose_what_describes_the_
     assert chosen.dims == values.dims
     assert chosen["layer"].values.tolist() == ["c", "b"]
     np.testing.assert_array_equal(chosen, values.sel(layer=["c", "b"]))
+    of_two = values.assign_coords(role=("layer", ["input", "hidden", "output", "output"]))  # of networks side by side
+    chosen = at_layers(of_two, ["logits", "b"])
+    assert (chosen.dims, chosen["layer"].values.tolist()) == (values.dims, ["logits", "b"])
+    assert not {"depth", "role"} & set(chosen.coords)
+    np.testing.assert_array_equal(chosen, values.sel(layer=["c", "b"]))
 
 
 def test_an_axis_along_another_is_selected_at_one_place_or_at_several(cube):
@@ -97,7 +102,7 @@ def test_an_axis_along_another_is_selected_at_one_place_or_at_several(cube):
     assert at_together(values, "rate", 2).identical(values.isel(weight_decay=1))
     assert at_together(values.assign_coords(rate=("weight_decay", [2.0, 2.0])), "rate", 2).sizes["weight_decay"] == 2
     assert [at_together(values, name, 1.0) for name in ("depth", "weight_decay", "none")] == [None] * 3
-    with pytest.raises(NotMeasured, match="`rate` should be one that the cube has for nc1; found 3; try 2.0"):
+    with pytest.raises(NotMeasured, match=r"`rate` should be one that the cube has for nc1; found 3; try 2\.0"):
         at_together(values, "rate", 3)
 
 

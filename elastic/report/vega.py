@@ -207,7 +207,7 @@ def compiled(
     import vl_convert
 
     written = _styled(chart).to_dict(validate=schemapi.DEBUG_MODE)
-    lifted = [param.param.to_dict(validate=schemapi.DEBUG_MODE) for param in params]
+    lifted = [param.param.to_dict(validate=schemapi.DEBUG_MODE) for param in params]  # type: ignore[union-attr]
     written["params"] = [*written.get("params", []), *lifted]
     spec: dict[str, Any] = vl_convert.vegalite_to_vega(written, vl_version=VEGA_LITE)
     spec["signals"] = _fitted(spec["signals"], controls, MARGIN + min(LABEL, round(LETTER * letters)))

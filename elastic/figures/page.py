@@ -251,8 +251,8 @@ def in_rows(handles: Sequence[Any], labels: Sequence[str], room: float, sample: 
 
 def settle(drawn: Figure) -> None:
     """Lay a new figure out once: its ticks then have the width for which the layout of the file makes room."""
-    if isinstance(drawn, PaperFigure):
-        drawn.draw_without_rendering()
+    if isinstance(drawn, PaperFigure) and (engine := drawn.get_layout_engine()) is not None:
+        engine.execute(drawn)
 
 
 def has_caption() -> bool:

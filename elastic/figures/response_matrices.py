@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from elastic.analysis.epochs import epoch_label
 from elastic.analysis.reading import read, select
+from elastic.cube.attributes import bounds_of
 from elastic.display.average import average_words
 from elastic.display.layer_names import short_names
 from elastic.figures.contract import (
@@ -20,7 +21,6 @@ from elastic.figures.contract import (
     PAGE,
     SEQUENTIAL,
     asked_width,
-    average,
     canvas,
     caption,
     evenly,
@@ -30,6 +30,7 @@ from elastic.figures.contract import (
     layer_names,
     literal,
     measured,
+    over_seeds,
     variable_name,
 )
 from elastic.figures.page import settle
@@ -83,14 +84,21 @@ def response_matrices(
     most = LAYERS if is_short(values) else LAYERS_OF_NAMED
     most = min(most, max(1, int((asked_width(PAGE) - REST - label_space(values)) / SIDE)))
     columns = layers if layers is not None else evenly(values["layer"].values, most)
-    mean = average(values)["estimate"].transpose(..., "stepped_class", "observed_class")
-    chosen = [[select(select(mean, "epoch", epoch), "layer", layer) for layer in columns] for epoch in rows]
-    drawn = draw_grid(chosen, variable_name(values))
+    chosen = [[select(select(values, "epoch", epoch), "layer", layer) for layer in columns] for epoch in rows]
+    drawn = draw_grid(means(chosen, values), variable_name(values))
     seeds = int(values.notnull().any([dim for dim in values.dims if dim != "seed"]).sum())
     some = f"{len(columns)} of {values.sizes['layer']} layers" if len(columns) < values.sizes["layer"] else ""
     caption(drawn, average_words([seeds], log=is_positive(values)), some, setting)
     settle(drawn)
     return drawn
+
+
+def means(chosen: Sequence[Sequence[xr.DataArray]], values: xr.DataArray) -> list[list[xr.DataArray]]:
+    """Average the chosen matrices over the seeds, as their variable is averaged: all at once, and no others."""
+    panels = [one.reset_coords(drop=True) for row in chosen for one in row]
+    mean = over_seeds(xr.concat(panels, "panel"), log=is_positive(values), bounds=bounds_of(values.attrs))["estimate"]
+    each = iter(mean.transpose("panel", "stepped_class", "observed_class"))
+    return [[next(each).assign_coords({at: one[at] for at in ("epoch", "layer")}) for one in row] for row in chosen]
 
 
 def is_short(values: xr.DataArray) -> bool:

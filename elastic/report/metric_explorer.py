@@ -89,7 +89,8 @@ def metric_explorer(context: Context) -> Explorer | None:
     kept, left_out = thin(stack, MOST, BUDGET * stack.sizes["seed"])
     extras = {"table": TABLE, "groups": {"of": "metric", "names": [metric.group for metric in metrics]}}
     rows = {"metrics": _rows(kept, metrics)}
-    spec = compiled(_chart(kept, metrics), ("metric", "setting", "probe"), rows, TICK, extras)
+    controls = ("metric", "setting", "probe")
+    spec = compiled(_chart(kept), _params(kept, metrics), controls, rows, TICK, extras)
     dark = dark_colours([kept.sizes["layer"]])
     return Explorer("courses", "Metrics over training and depth", LEAD, spec, tuple(left_out), dark)
 
@@ -147,17 +148,21 @@ def _averages(
     return found
 
 
-def _chart(values: xr.DataArray, metrics: list[Metric]) -> alt.ConcatChart:
-    epochs = [epoch_number(epoch) for epoch in values["epoch"].values]
+def _chart(values: xr.DataArray) -> alt.ConcatChart:
+    layers = [str(layer) for layer in values["layer"].values]
+    names = "layers" if short_names(layers) == layers else "short"
+    data = table("metrics").transform_filter("datum.g == setting && datum.q == metric")
+    views = _course(data, _epochs(values), len(layers), names), _profile(data, len(layers), names)
+    scales = alt.Resolve(scale=alt.ScaleResolveMap(y="shared", color="independent"))
+    return alt.concat(*views, columns=2, spacing=30, resolve=scales)
+
+
+def _params(values: xr.DataArray, metrics: list[Metric]) -> list[alt.Parameter]:
+    epochs = _epochs(values)
     layers = [str(layer) for layer in values["layer"].values]
     short = short_names(layers)
-    names = "layers" if short == layers else "short"
     settings = [str(label) for label in values["setting"].values]
-    data = table("metrics").transform_filter("datum.g == setting && datum.q == metric")
-    views = _course(data, epochs, len(layers), names), _profile(data, len(layers), names)
-    scales = alt.Resolve(scale=alt.ScaleResolveMap(y="shared", color="independent"))
-    shown: alt.ConcatChart = alt.concat(*views, columns=2, spacing=30, resolve=scales)
-    return shown.add_params(
+    return [
         room(),
         alt.param(name="labels", value=[metric.label for metric in metrics]),
         alt.param(name="logs", value=[metric.log for metric in metrics]),
@@ -168,7 +173,11 @@ def _chart(values: xr.DataArray, metrics: list[Metric]) -> alt.ConcatChart:
         choice("metric", "Metric", [metric.label for metric in metrics]),
         choice("setting", "Setting", settings),
         epoch_slider(epochs),
-    )
+    ]
+
+
+def _epochs(values: xr.DataArray) -> list[float]:
+    return [epoch_number(epoch) for epoch in values["epoch"].values]
 
 
 def _unfolded(data: alt.Chart) -> alt.Chart:

@@ -75,19 +75,17 @@ def response_explorer(context: Context) -> Explorer | None:
         return None
     log = is_positive(values)
     seeds = average_words(values.notnull().sum("seed").values.ravel(), log=log)
-    kept, left_out = thin(over_seeds(values, log=log)["estimate"], MOST, BUDGET)
+    kept, left_out = thin(values, MOST, BUDGET * values.sizes["seed"])
+    kept = over_seeds(kept, log=log)["estimate"]
     controls = ("setting", "layer", "probe", "pair_s", "pair_o")
     letters = _longest(kept["stepped_class"])
-    spec = compiled(_chart(kept, seeds), controls, {"responses": _rows(kept)}, letters, {"table": TABLE})
+    rows = {"responses": _rows(kept)}
+    spec = compiled(_chart(kept, seeds), _params(kept), controls, rows, letters, {"table": TABLE})
     return Explorer("responses", "Which class moves which", LEAD, spec, tuple(left_out), dark_colours([]))
 
 
 def _chart(values: xr.DataArray, seeds: str) -> alt.ConcatChart:
-    names = {
-        dim: [str(label) for label in values[dim].values]
-        for dim in ("setting", "layer", "stepped_class", "observed_class")
-    }
-    epochs = [epoch_number(epoch) for epoch in values["epoch"].values]
+    names, epochs = _names(values), _epochs(values)
     first = 1 if len(names["observed_class"]) > 1 else 0
     pair = alt.selection_point(
         name="pair",
@@ -102,15 +100,19 @@ def _chart(values: xr.DataArray, seeds: str) -> alt.ConcatChart:
     )
     data = table("responses").transform_filter("datum.g == setting && datum.l == layer")
     top = max(1.0, float(np.nanmax(values)))
-    start = max(0, len(names["layer"]) - 2)  # the penultimate layer: the output is the last
-    shown: alt.ConcatChart = alt.concat(
+    return alt.concat(
         _matrix(data, pair, top, seeds, upright=_longest(values["observed_class"]) > UPRIGHT),
         _course(data, epochs, top),
         columns=2,
         spacing=30,
         resolve=alt.Resolve(scale=alt.ScaleResolveMap(color="independent")),
     )
-    return shown.add_params(
+
+
+def _params(values: xr.DataArray) -> list[alt.Parameter]:
+    names, epochs = _names(values), _epochs(values)
+    start = max(0, len(names["layer"]) - 2)  # the penultimate layer: the output is the last
+    return [
         room(),
         alt.param(name="layers", value=names["layer"]),
         alt.param(name="stepped", value=names["stepped_class"]),
@@ -120,7 +122,16 @@ def _chart(values: xr.DataArray, seeds: str) -> alt.ConcatChart:
         choice("setting", "Setting", names["setting"]),
         choice("layer", "Layer", names["layer"], start),
         epoch_slider(epochs),
-    )
+    ]
+
+
+def _names(values: xr.DataArray) -> dict[str, list[str]]:
+    dims = ("setting", "layer", "stepped_class", "observed_class")
+    return {dim: [str(label) for label in values[dim].values] for dim in dims}
+
+
+def _epochs(values: xr.DataArray) -> list[float]:
+    return [epoch_number(epoch) for epoch in values["epoch"].values]
 
 
 def _longest(labels: xr.DataArray) -> int:

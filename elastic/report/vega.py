@@ -175,6 +175,7 @@ def _power(power: int) -> float:
 
 def compiled(
     chart: alt.ConcatChart,
+    params: Sequence[alt.Parameter],
     controls: Sequence[str],
     rows: Mapping[str, Iterable[Mapping[str, Any]]],
     letters: int,
@@ -185,7 +186,10 @@ def compiled(
     Parameters
     ----------
     chart
-        Chart with the parameter of `room`; all its views have the width `WIDTH`.
+        Chart of two views, both of the width `WIDTH`.
+    params
+        Its parameters that are no selections, among them `room`. They are written into the compiled chart: Altair would
+        copy every view once per parameter.
     controls
         Signals that the reader sets, in the order of the page.
     rows
@@ -203,6 +207,8 @@ def compiled(
     import vl_convert
 
     written = _styled(chart).to_dict(validate=schemapi.DEBUG_MODE)
+    lifted = [param.param.to_dict(validate=schemapi.DEBUG_MODE) for param in params]  # type: ignore[union-attr]
+    written["params"] = [*written.get("params", []), *lifted]
     spec: dict[str, Any] = vl_convert.vegalite_to_vega(written, vl_version=VEGA_LITE)
     spec["signals"] = _fitted(spec["signals"], controls, MARGIN + min(LABEL, round(LETTER * letters)))
     spec["autosize"] = {"type": "pad", "resize": True}

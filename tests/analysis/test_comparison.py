@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -43,6 +43,7 @@ def hedges_by_hand(first, second, paired):
     return unbiased * (sum(first) / n1 - sum(second) / n2) / math.sqrt(square)
 
 
+@settings(max_examples=25)
 @given(RUNS)
 def test_paired_interval_is_that_of_the_paired_t_test(runs):
     first, second = (list(map(float, column)) for column in zip(*runs, strict=True))
@@ -55,6 +56,7 @@ def test_paired_interval_is_that_of_the_paired_t_test(runs):
         assert bounds(estimates) == pytest.approx((expected.low, expected.high))
 
 
+@settings(max_examples=25)
 @given(RUNS, st.integers(2, 5))
 def test_unpaired_interval_is_welchs(runs, others):
     first, second = (list(map(float, column)) for column in zip(*runs, strict=True))
@@ -71,6 +73,7 @@ def test_unpaired_interval_is_welchs(runs, others):
         assert bounds(estimates) == pytest.approx((expected - reach, expected + reach))
 
 
+@settings(max_examples=25)
 @given(RUNS, st.booleans(), st.floats(0.01, 100))
 def test_the_other_way_round_the_sign_turns_and_units_leave_the_effect_size(runs, paired, scale):
     first, second = (seeds(list(map(float, column))) for column in zip(*runs, strict=True))

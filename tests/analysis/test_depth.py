@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -50,6 +50,7 @@ def test_fit_is_least_squares_on_log_values(depth):
     assert [collected[1], collected[0], collected[3]] == pytest.approx([scipys.slope, scipys.intercept, scipys.rvalue])
 
 
+@settings(max_examples=25)
 @given(st.floats(0.05, 3), st.floats(1e-8, 1e8), st.integers(3, 8))
 def test_a_law_that_holds_is_found(ratio, first, layers):
     fit = separation_law(layered([first * ratio**depth for depth in range(layers)]))
@@ -59,6 +60,7 @@ def test_a_law_that_holds_is_found(ratio, first, layers):
         assert float(fit["r"]) == pytest.approx(math.copysign(1, ratio - 1))
 
 
+@settings(max_examples=25)
 @given(st.lists(st.floats(0.01, 100), min_size=3, max_size=7), st.floats(1e-6, 1e6))
 def test_scale_moves_the_intercept_alone(values, scale):
     plain, scaled = separation_law(layered(values)), separation_law(layered(values) * scale)
@@ -107,6 +109,7 @@ def test_no_fall_is_a_slope_of_zero_without_correlation():
     assert np.isnan(fit["r"])
 
 
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=8), st.integers(0, 8))
 def test_effective_depth_is_the_first_layer_from_which_all_are_good_enough(hundredths, tolerance):
     errors = [error / 100 for error in hundredths]
@@ -114,6 +117,7 @@ def test_effective_depth_is_the_first_layer_from_which_all_are_good_enough(hundr
     assert float(estimates) == effective_depth_by_hand(errors, tolerance / 100)
 
 
+@settings(max_examples=25)
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=8))
 def test_effective_depth_falls_as_the_tolerance_grows(errors):
     depths = [float(effective_depth(layered(errors), tolerance=tolerance)) for tolerance in (0, 0.1, 0.3, 1)]

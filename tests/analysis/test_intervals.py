@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -47,6 +47,7 @@ def test_t_interval_is_the_one_of_its_definition(values, level):
     assert int(estimates["count"]) == sum(map(math.isfinite, values))
 
 
+@settings(max_examples=25)
 @given(VALUES)
 def test_t_interval_is_that_of_the_t_test(values):
     estimates = interval(seeds(values))
@@ -55,6 +56,7 @@ def test_t_interval_is_that_of_the_t_test(values):
         assert bounds(estimates) == pytest.approx((expected.low, expected.high), rel=1e-9, abs=1e-9)
 
 
+@settings(max_examples=25)
 @given(VALUES, st.floats(0.1, 10), st.floats(-100, 100))
 def test_interval_follows_scale_and_shift(values, scale, shift):
     plain, moved = interval(seeds(values)), interval(seeds(values) * scale + shift)

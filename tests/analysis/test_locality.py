@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -50,6 +50,7 @@ def at_lag_by_hand(locality, collapse, lag):
     return correlation_by_hand(*zip(*pairs, strict=True))
 
 
+@settings(max_examples=25)
 @given(PAIRS)
 def test_tracking_is_spearmans_correlation_of_what_both_have(pairs):
     first, second = zip(*pairs, strict=True)
@@ -59,6 +60,7 @@ def test_tracking_is_spearmans_correlation_of_what_both_have(pairs):
         assert result == pytest.approx(stats.spearmanr(first, second, nan_policy="omit").statistic, abs=1e-12)
 
 
+@settings(max_examples=25)
 @given(PAIRS)
 def test_tracking_knows_ranks_only_and_neither_order_nor_side(pairs):
     first, second = (along("layer", list(column)) for column in zip(*pairs, strict=True))
@@ -99,6 +101,7 @@ def test_cross_correlation_is_that_of_log_changes_at_every_lag():
     np.testing.assert_allclose(estimates, expected, atol=1e-12)
 
 
+@settings(max_examples=25)
 @given(st.integers(-3, 3), st.integers(0, 20))
 def test_a_lag_that_is_there_is_found(lag, seed):
     steps = np.random.default_rng(seed).normal(size=40)
@@ -106,6 +109,7 @@ def test_a_lag_that_is_there_is_found(lag, seed):
     assert float(lead(along("epoch", locality), along("epoch", nc1), reach=4)) == lag
 
 
+@settings(max_examples=25)
 @given(st.integers(0, 20), st.floats(0.1, 10), st.floats(0.1, 3))
 def test_units_and_powers_move_no_lag(seed, scale, power):
     first, second = (along("epoch", values) for values in np.random.default_rng(seed).lognormal(size=(2, 14)))

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elastic.analysis.onset import LEAST_CHANGE, onset_epoch, onset_order
@@ -67,18 +67,21 @@ def order_by_hand(onsets):
     return score / pairs
 
 
+@settings(max_examples=25)
 @given(COURSES, st.sampled_from([0.005, 0.05, 0.5, 5.0]))
 def test_onset_is_the_first_probe_from_which_all_are_below_the_threshold(values, threshold):
     result = float(onset_epoch(course(values), threshold=threshold))
     assert result == pytest.approx(onset_by_hand(values, threshold), nan_ok=True)
 
 
+@settings(max_examples=25)
 @given(COURSES, st.sampled_from([0.25, 0.5, 0.9, 1.0]))
 def test_onset_of_a_fraction_is_that_of_the_level_part_of_the_way(values, fraction):
     result = float(onset_epoch(course(values), fraction=fraction))
     assert result == pytest.approx(onset_by_hand(values, level_by_hand(values, fraction)), nan_ok=True)
 
 
+@settings(max_examples=25)
 @given(COURSES, st.floats(1e-3, 1e3))
 def test_units_do_not_move_the_onset_of_a_fraction(values, scale):
     # A third of a way between these values meets none of them, so that rounding decides nothing.
@@ -86,6 +89,7 @@ def test_units_do_not_move_the_onset_of_a_fraction(values, scale):
     assert scaled == pytest.approx(plain, nan_ok=True)
 
 
+@settings(max_examples=25)
 @given(COURSES, st.sampled_from([{"threshold": 0.05}, {"fraction": 0.3371}]))
 def test_an_interpolated_onset_lies_between_the_probes_around_it(values, options):
     probed = float(onset_epoch(course(values), **options))
@@ -132,11 +136,13 @@ def test_half_of_the_way_is_meant_where_nothing_is_said():
     assert onset_epoch(values).identical(onset_epoch(values, fraction=0.5))
 
 
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 5), min_size=2, max_size=7))
 def test_order_counts_pairs_of_layers(onsets):
     assert float(onset_order(layered(onsets))) == pytest.approx(order_by_hand(onsets), abs=1e-12)
 
 
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 5), min_size=2, max_size=7))
 def test_order_turns_with_the_layers_and_knows_ranks_only(onsets):
     order = float(onset_order(layered(onsets)))
@@ -144,6 +150,7 @@ def test_order_turns_with_the_layers_and_knows_ranks_only(onsets):
     assert float(onset_order(layered([math.exp(onset) for onset in onsets]))) == pytest.approx(order, abs=1e-12)
 
 
+@settings(max_examples=25)
 @given(st.lists(st.sampled_from([1.0, 2.0, math.nan]), min_size=2, max_size=6))
 def test_layers_that_never_collapse_come_last_and_together(onsets):
     result = float(onset_order(layered(onsets)))

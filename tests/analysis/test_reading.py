@@ -7,7 +7,16 @@ import pytest
 import xarray as xr
 
 from elastic.analysis.epochs import epoch_position
-from elastic.analysis.reading import at_layers, hidden_layers, read, select, settings_axes
+from elastic.analysis.reading import (
+    at_layers,
+    at_together,
+    hidden_layers,
+    names_of,
+    read,
+    select,
+    settings_axes,
+    settings_of,
+)
 from elastic.errors import NotMeasured, OptionError
 
 
@@ -70,7 +79,46 @@ def test_layers_are_the_hidden_ones_or_the_named_in_their_order(cube):
     values = read(cube, "nc1")
     assert hidden_layers(values)["layer"].values.tolist() == ["hidden_1", "penultimate"]
     assert at_layers(values, None).equals(hidden_layers(values))
-    assert at_layers(values, ["logits", "input"])["layer"].values.tolist() == ["logits", "input"]
+    assert hidden_layers(values, include_input=True)["layer"].values.tolist() == ["input", "hidden_1", "penultimate"]
+    assert at_layers(values, ["logits", "input"]).identical(values.sel(layer=["logits", "input"]))
+
+
+def test_layers_that_stand_for_others_keep_the_dims_and_lose_what_describes_the_places(cube):
+    values = read(cube, "nc1").assign_coords(layer=["a", "b", "c", "d"], depth=("layer", [0.0, 1.0, 2.0, 3.0]))
+    values = values.assign_coords(role=("layer", ["input", "hidden", "hidden", "output"]))
+    chosen = at_layers(values, ["penultimate", "b"])
+    assert chosen.dims == values.dims
+    assert chosen["layer"].values.tolist() == ["c", "b"]
+    np.testing.assert_array_equal(chosen, values.sel(layer=["c", "b"]))
+    of_two = values.assign_coords(role=("layer", ["input", "hidden", "output", "output"]))  # of networks side by side
+    chosen = at_layers(of_two, ["logits", "b"])
+    assert (chosen.dims, chosen["layer"].values.tolist()) == (values.dims, ["logits", "b"])
+    assert not {"depth", "role"} & set(chosen.coords)
+    np.testing.assert_array_equal(chosen, values.sel(layer=["c", "b"]))
+
+
+def test_an_axis_along_another_is_selected_at_one_place_or_at_several(cube):
+    values = read(cube, "nc1").assign_coords(rate=("weight_decay", [1.0, 2.0]), depth=("layer", [0.0, 1.0, 2.0, 3.0]))
+    assert at_together(values, "rate", 2).identical(values.isel(weight_decay=1))
+    assert at_together(values.assign_coords(rate=("weight_decay", [2.0, 2.0])), "rate", 2).sizes["weight_decay"] == 2
+    assert [at_together(values, name, 1.0) for name in ("depth", "weight_decay", "none")] == [None] * 3
+    with pytest.raises(NotMeasured, match=r"`rate` should be one that the cube has for nc1; found 3; try 2\.0"):
+        at_together(values, "rate", 3)
+
+
+def test_settings_are_those_that_have_a_record_if_some_are_excluded():
+    status = xr.DataArray([[[1], [0]], [[0], [0]]], dims=("lr", "seed", "epoch"), name="status",
+                          coords={"lr": [0.1, 0.2], "seed": [0, 1], "epoch": [0]})  # fmt: skip
+    cube = xr.DataTree.from_dict({"/training": xr.Dataset({"status": status})})
+    assert list(settings_of(cube)) == [{"lr": 0.1}, {"lr": 0.2}]
+    cube.attrs["excluded"] = "some"
+    assert list(settings_of(cube)) == [{"lr": 0.1}]
+
+
+def test_derived_variables_and_groups_are_among_the_names(cube):
+    assert names_of(cube) == ["collapse", "loss", "nc1", "nc1_depth_slope", "training"]
+    with pytest.raises(NotMeasured, match=r"try the probe `probes\.elasticity: {}`"):
+        read(cube, "elasticity/locality")
 
 
 @pytest.mark.parametrize(

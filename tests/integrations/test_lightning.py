@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -26,6 +28,7 @@ import elastic
 from elastic.cube import Journal, is_sealed
 from elastic.errors import ModelError, NotReproduced
 from elastic.models.state import ModuleState
+from elastic.study import Study
 
 lightning = pytest.importorskip("lightning.pytorch", reason="Lightning is not installed (extra: lightning)")
 
@@ -43,6 +46,10 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch ended"),
     pytest.mark.filterwarnings("ignore:The `srun` command is available"),
 ]
+
+#: Probes without elasticity, for tests of which epochs are recorded; and the arguments of a callback with them.
+CHEAP = {**PROBES, "elasticity": None}
+CHEAPLY = arguments("model.", probes=CHEAP)
 
 
 class Order(BatchSampler):
@@ -144,6 +151,22 @@ def saved(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """Return the folder of a fit of three epochs that is recorded; tests copy it."""
+    folder = tmp_path_factory.mktemp("fitted") / "study"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Study, "seal", lambda self: None)
+        fit(trainer_of(folder))
+    return folder
+
+
+@pytest.fixture
+def copied(fitted, tmp_path):
+    """Return a copy of a recorded fit."""
+    return shutil.copytree(fitted, tmp_path / "study")
+
+
 def test_a_fit_gives_the_records_and_weights_of_a_plain_loop(sealing, tmp_path, plain):
     module = fit(trainer_of(tmp_path))
     assert_equal_weights(module, plain[1])
@@ -180,11 +203,11 @@ def test_a_compiled_module_is_measured_uncompiled(tmp_path, plain):
 
 def test_a_fit_that_is_resumed_repeats_its_records_and_goes_on(tmp_path, saved):
     folder = tmp_path / "study"
-    fit(trainer_of(folder, max_epochs=2))
+    fit(trainer_of(folder, max_epochs=2, arguments=CHEAPLY))
     probed = journal(folder).is_probed(2)
     assert probed  # the end of that fit, which no schedule names
-    module = fit(trainer_of(folder, max_epochs=4), ckpt_path=saved / "6.ckpt")
-    assert_equal_weights(module, loop(tmp_path / "plain", epochs=4))
+    module = fit(trainer_of(folder, max_epochs=4, arguments=CHEAPLY), ckpt_path=saved / "6.ckpt")
+    assert_equal_weights(module, loop(tmp_path / "plain", epochs=4, options={"probes": CHEAP}))
     result, expected = (elastic.open_study(tmp_path / name).cube for name in ("study", "plain"))
     assert result["collapse"]["epoch"].values.tolist() == [0, 1, 2, 3, 4]
     nc1 = result["collapse"]["nc1"].sel(epoch=expected["collapse"]["epoch"])
@@ -193,15 +216,15 @@ def test_a_fit_that_is_resumed_repeats_its_records_and_goes_on(tmp_path, saved):
         assert result["training"][name].identical(expected["training"][name])
 
 
-@pytest.mark.parametrize(("step", "epoch"), [(6, 1), (12, 2)])
+@pytest.mark.parametrize(("step", "epoch"), [(6, 1), pytest.param(12, 2, marks=pytest.mark.long)])
 def test_a_fit_may_begin_at_a_checkpoint_of_another(tmp_path, saved, plain, step, epoch):
-    fit(trainer_of(tmp_path), ckpt_path=saved / f"{step}.ckpt")
+    fit(trainer_of(tmp_path, arguments=CHEAPLY), ckpt_path=saved / f"{step}.ckpt")
     result, expected = (elastic.open_study(folder).cube["training"]["loss"] for folder in (tmp_path, plain[0]))
     assert result.identical(expected.sel(epoch=slice(epoch, None)))
 
 
 def test_within_an_epoch_a_fit_that_is_resumed_has_nothing_to_record(tmp_path, saved):
-    fit(trainer_of(tmp_path), ckpt_path=saved / "within.9.ckpt")
+    fit(trainer_of(tmp_path, arguments=CHEAPLY), ckpt_path=saved / "within.9.ckpt")
     assert journal(tmp_path).epochs() == [2, 3]
 
 
@@ -218,50 +241,47 @@ def test_the_checkpoints_give_the_same_numbers_afterwards(tmp_path, saved, plain
 
 
 def test_the_same_trainer_may_fit_on(tmp_path):
-    trainer = trainer_of(tmp_path / "study", max_epochs=1)
+    trainer = trainer_of(tmp_path / "study", max_epochs=1, arguments=CHEAPLY)
     module = fit(trainer)
     trainer.fit_loop.max_epochs = 2
     fit(trainer, module)
     assert elastic.open_study(tmp_path / "study").cube["training"]["epoch"].values.tolist() == [0, 1, 2]
 
 
-def test_what_is_not_repeated_is_told_and_the_records_are_kept(tmp_path, saved, plain):
-    fit(trainer_of(tmp_path))
+def test_what_is_not_repeated_is_told_and_the_records_are_kept(copied, plain):
     other = Module()
     torch.nn.init.zeros_(other.model.last.bias)
     with pytest.raises(NotReproduced, match=r"epoch 0 .* restart=True"):
-        fit(trainer_of(tmp_path), other)
-    assert_equal_records(tmp_path, plain[0])
+        fit(trainer_of(copied), other)
+    assert_equal_records(copied, plain[0])
     changed = {**arguments("model."), "restart": True}
-    fit(trainer_of(tmp_path, max_epochs=1, arguments=changed), other)
-    assert elastic.open_study(tmp_path).cube["training"]["epoch"].values.tolist() == [0, 1]
+    fit(trainer_of(copied, max_epochs=1, arguments=changed), other)
+    assert elastic.open_study(copied).cube["training"]["epoch"].values.tolist() == [0, 1]
 
 
-def test_a_resumed_fit_that_goes_another_way_is_told(tmp_path, saved, plain):
-    fit(trainer_of(tmp_path))
+def test_a_resumed_fit_that_goes_another_way_is_told(copied, saved, plain):
     with pytest.raises(NotReproduced, match=r"epoch 2 .* checkpoint of every epoch"):
-        fit(trainer_of(tmp_path, gradient_clip_val=1e-3), ckpt_path=saved / "6.ckpt")
-    assert_equal_records(tmp_path, plain[0])
+        fit(trainer_of(copied, gradient_clip_val=1e-3), ckpt_path=saved / "6.ckpt")
+    assert_equal_records(copied, plain[0])
 
 
-def test_restart_spares_what_a_resumed_fit_continues(tmp_path, saved, plain):
+def test_restart_spares_what_a_resumed_fit_continues(copied, saved, plain):
     given = {**arguments("model."), "restart": True}
-    fit(trainer_of(tmp_path, arguments=given))
-    fit(trainer_of(tmp_path, arguments=given), ckpt_path=saved / "6.ckpt")
-    assert_equal_records(tmp_path, plain[0])
+    fit(trainer_of(copied, arguments=given), ckpt_path=saved / "6.ckpt")
+    assert_equal_records(copied, plain[0])
 
 
 def test_steps_end_within_an_epoch(tmp_path):
-    module = fit(trainer_of(tmp_path / "lightning", max_epochs=None, max_steps=9))
-    assert_equal_weights(module, loop(tmp_path / "plain", epochs=1.5))
+    module = fit(trainer_of(tmp_path / "lightning", max_epochs=None, max_steps=9, arguments=CHEAPLY))
+    assert_equal_weights(module, loop(tmp_path / "plain", epochs=1.5, options={"probes": CHEAP}))
     assert_equal_records(tmp_path / "lightning", tmp_path / "plain")
     assert journal(tmp_path / "lightning").epochs() == [0, 1, 1.5]
     assert journal(tmp_path / "lightning").is_probed(1.5)
 
 
 def test_steps_that_ended_within_an_epoch_are_resumed(tmp_path):
-    fit(trainer_of(tmp_path / "study", checkpoints(tmp_path), max_epochs=None, max_steps=9))
-    fit(trainer_of(tmp_path / "study", max_epochs=None, max_steps=18), ckpt_path=tmp_path / "9.ckpt")
+    fit(trainer_of(tmp_path / "study", checkpoints(tmp_path), max_epochs=None, max_steps=9, arguments=CHEAPLY))
+    fit(trainer_of(tmp_path / "study", max_epochs=None, max_steps=18, arguments=CHEAPLY), ckpt_path=tmp_path / "9.ckpt")
     assert journal(tmp_path / "study").epochs() == [0, 1, 1.5, 2, 3]
 
 
@@ -270,14 +290,14 @@ def test_epochs_are_counted_where_batches_are_not(tmp_path):
         def __iter__(self):
             return iter(zip(*digits()[0], strict=True))
 
-    trainer = trainer_of(tmp_path, max_epochs=2)
+    trainer = trainer_of(tmp_path, max_epochs=2, arguments=CHEAPLY)
     trainer.fit(Module(), DataLoader(Stream(), batch_size=BATCH), loaders()[1])
     assert journal(tmp_path).epochs() == [0, 1, 2]
 
 
 def test_the_epoch_at_which_a_fit_stops_early_is_probed(sealing, tmp_path):
     stop = EarlyStopping("val/loss", patience=1, min_delta=99)
-    fit(trainer_of(tmp_path, stop, max_epochs=50))
+    fit(trainer_of(tmp_path, stop, max_epochs=50, arguments=CHEAPLY))
     assert stop.stopped_epoch == 1
     assert journal(tmp_path).epochs() == [0, 1, 2]
     assert journal(tmp_path).is_probed(2)
@@ -304,7 +324,7 @@ def test_validation_test_and_a_trial_record_nothing(tmp_path):
 
 def test_metrics_and_the_rate_are_recorded_and_told(tmp_path):
     collected = []
-    given = {**arguments("model."), "logged": {"val_loss": "val/loss", "running": "train_loss", "never": "no such"}}
+    given = {**CHEAPLY, "logged": {"val_loss": "val/loss", "running": "train_loss", "never": "no such"}}
     fit(trainer_of(tmp_path / "study", arguments={**given, "on_record": collected.append}), Module(schedule=True))
     assert [recorded.epoch for recorded in collected] == [0, 1, 2, 3]
     assert set(collected[0].scores) == {"loss", "accuracy"}
@@ -334,7 +354,7 @@ def test_the_trainer_is_no_state_of_its_module():
 
 
 def test_a_coordinate_may_be_the_rate(tmp_path):
-    fit(trainer_of(tmp_path, max_epochs=1, arguments={**arguments("model."), "coordinates": {"lr": 0.1}}))
+    fit(trainer_of(tmp_path, max_epochs=1, arguments={**CHEAPLY, "coordinates": {"lr": 0.1}}))
     cube = elastic.open_study(tmp_path).cube
     assert dict(cube["training"]["loss"].sizes) == {"lr": 1, "seed": 1, "epoch": 2, "split": 2}
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 import xarray as xr
 from support import cases, oracles, studies
+from support.sampling import pairwise
 from torch import nn
 
 from elastic import measure_collapse, measure_elasticity
@@ -246,9 +247,10 @@ def test_every_variable_has_its_dims_and_attributes():
     assert measured["width"].values.tolist() == [6, 6, 3]
 
 
-@pytest.mark.parametrize("engine", ["structured", "autodiff"])
-@pytest.mark.parametrize("loss", ["cross_entropy", "supervised_contrastive"])
-@pytest.mark.parametrize("lr", [None, 0.1])
+@pytest.mark.parametrize(
+    ("engine", "loss", "lr"),
+    pairwise(["structured", "autodiff"], ["cross_entropy", "supervised_contrastive"], [None, 0.1]),
+)
 def test_the_output_keeps_its_name_and_the_name_changes_no_number(engine, loss, lr):
     model, stepped, observed = network(), samples(6, 1), samples(9, 2)
     options = {"engine": engine, "loss": loss, "update": "first_order" if lr is None else "finite", "lr": lr}

@@ -86,8 +86,17 @@ KINDS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("engine", ["structured", "autodiff"])
-@pytest.mark.parametrize("kind", KINDS)
+#: Of autodiff, which treats all losses alike; `pytest -m long` tries it with every other.
+BY_AUTODIFF = ("squared, no dim", "several", "data-dependent")
+
+
+@pytest.mark.parametrize(
+    ("kind", "engine"),
+    [
+        *((kind, "structured") for kind in KINDS),
+        *(pytest.param(kind, "autodiff", marks=() if kind in BY_AUTODIFF else pytest.mark.long) for kind in KINDS),
+    ],
+)
 def test_movements_are_those_of_real_steps_along_the_user_s_loss(kind, engine):
     model, loss, y, yo, plain = KINDS[kind]
     measured = measure(model, loss, y, yo, engine=engine)

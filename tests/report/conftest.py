@@ -82,16 +82,9 @@ def hostile_report(finished_study, tmp_path_factory):
         text(n="name"), text(n="sentence"), text(n="source"), text(n="quantity"), {}, "supported",
         (finding(setting={"layer": text(n="setting")}),),
     )  # fmt: skip
-    with pytest.MonkeyPatch.context() as patch, drawing(*TWO):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(context, "check_cube", lambda s, cube, runs: Checked(s.name, s.digest, (result,)))
         return write_report(study, tmp_path_factory.mktemp("hostile") / "report.html")
-
-
-@pytest.fixture
-def two_figures():
-    """Draw two figures on the pages of a test."""
-    with drawing(*TWO):
-        yield
 
 
 @pytest.fixture

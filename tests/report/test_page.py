@@ -18,6 +18,7 @@ import xarray as xr
 from altair.utils.schemapi import SchemaValidationError
 from ruamel.yaml import YAML
 from support import altered, studies
+from support.few_metrics import few_of, leave_few
 from support.report_pages import drawing, read
 
 import elastic
@@ -41,7 +42,7 @@ def plain(finished_study, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cube(finished_study):
-    return finished_study.cube.load()
+    return few_of(finished_study.cube.load())
 
 
 def test_the_page_tells_title_verdicts_runs_protocol_provenance_and_citation(page, finished_study):
@@ -129,10 +130,10 @@ def test_a_study_that_was_founded_and_has_no_run_gives_a_page(finished_study, tm
     assert not [script for script in page.scripts if script[1]]
 
 
-@pytest.mark.usefixtures("two_figures")
-def test_a_study_without_elasticity_has_metrics_to_explore_and_no_responses(finished_study, tmp_path):
-    study = altered.Altered(finished_study.folder, altered.without("relative_similarity"))
-    page = read(write_report(study, tmp_path / "r.html"))
+def test_a_study_without_elasticity_has_metrics_to_explore_and_no_responses(finished_study, cube, tmp_path):
+    study = altered.Altered(finished_study.folder, altered.without("relative_similarity"), whole=cube)
+    with drawing("response_matrices"):
+        page = read(write_report(study, tmp_path / "r.html"))
     assert set(page.specs) == {"courses"}
     assert "response_matrices" in page.text.split("need data this study lacks")[1]
 
@@ -153,8 +154,11 @@ def test_one_probed_epoch_gives_a_page(finished_study, cube, tmp_path):
     assert len(page.rows("courses", "metrics")[0]["m"]) == 1
 
 
-def test_diverged_runs_are_told_and_give_a_page(tmp_path):
-    study = studies.run(tmp_path, "optimizer.lr=1.0e30", "model.norm=none", "axes.seed=[0, 1]", "loss=mse")
+@pytest.mark.usefixtures("unsealed", "no_figure")
+def test_diverged_runs_are_told_and_give_a_page(tmp_path, monkeypatch):
+    leave_few(monkeypatch)
+    few = ("training.epochs=2", "probes.elasticity=null")
+    study = studies.run(tmp_path, "optimizer.lr=1.0e30", "model.norm=none", "axes.seed=[0, 1]", "loss=mse", *few)
     page = read(write_report(study))
     assert "All runs diverged" in page.text
     assert "2 diverged" in page.text
@@ -180,7 +184,7 @@ def test_the_charts_are_valid_and_those_of_the_page(finished_study, plain):
     """A page leaves it to this test to validate its charts, which takes longer than to write them."""
     context_of_page = context.read_context(finished_study)
     with pytest.raises(SchemaValidationError):
-        vega.compiled(alt.concat(vega.now().encode(x=alt.X("epoch:Q", title=3))), (), {}, 0, {})
+        vega.compiled(alt.concat(vega.now().encode(x=alt.X("epoch:Q", title=3))), (), (), {}, 0, {})
     for build in EXPLORERS:
         explorer = build(context_of_page)
         assert json.loads(explorer.spec) == plain.specs[explorer.key]
@@ -300,13 +304,17 @@ class Imagined(Study):
         return self.tree
 
 
-def test_a_page_of_a_hundred_classes_stays_below_six_megabytes_and_says_what_was_thinned(finished_study, tmp_path):
+def test_a_page_of_a_hundred_classes_stays_below_six_megabytes_and_says_what_was_thinned(
+    finished_study, tmp_path, monkeypatch
+):
     study = Imagined(finished_study.folder)
     study.tree = grown(classes=100, layers=20, epochs=16)
+    monkeypatch.setattr("elastic.figures.response_matrices.LAYERS", 3)  # six take twice as long
     with drawing("response_matrices"):  # the heaviest: images of pixels
         path = write_report(study, tmp_path / "r.html")
     assert path.stat().st_size < 6_000_000
     page = read(path)
+    assert {picture["src"][:15] for picture in page.all("img")} == {"data:image/png;"}
     assert "the explorer shows 30 of 100 classes, evenly chosen" in page.text
     assert len(page.rows("responses", "responses")) == 30 * 20 * 16
     shown = next(signal["value"] for signal in page.specs["responses"]["signals"] if signal["name"] == "stepped")

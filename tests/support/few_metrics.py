@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import xarray as xr
+
 from elastic.registry import registry
 
 #: Metrics of small cubes: with classes in pairs, with components, of each layer, and of the network.
@@ -17,3 +19,10 @@ def leave_few(patch, *more):
     for name, entry in list(registry("metrics")._entries.items()):
         if name not in FEW.get(entry.facts.group, {name}).union(more):
             patch.delitem(registry("metrics")._entries, name)
+
+
+def few_of(cube: xr.DataTree) -> xr.DataTree:
+    """Return a cube with these variables of its probes, and with all of training."""
+    groups = {name: node.to_dataset() for name, node in cube.children.items()}
+    few = {name: group[sorted(FEW.get(name, set(group.data_vars)))] for name, group in groups.items()}
+    return xr.DataTree.from_dict({"/": xr.Dataset(attrs=cube.attrs), **{f"/{name}": few[name] for name in few}})

@@ -100,6 +100,31 @@ def finished_study(tmp_path_factory):
     return studies.run(tmp_path_factory.mktemp("finished"))
 
 
+#: What the cube says of the engines of the elasticity probes.
+OF_ENGINES = ("probe_engine", "probe_error")
+
+
+@pytest.fixture(scope="module")
+def few_metrics():
+    """Leave out most metrics in a file that asks nothing of the others: records and cubes of few take less."""
+    from support.few_metrics import leave_few
+
+    with pytest.MonkeyPatch.context() as patch:
+        leave_few(patch, *OF_ENGINES)
+        yield
+
+
+@pytest.fixture(scope="session")
+def study_of_few(tmp_path_factory):
+    """Return the small study of `studies` with few metrics, run to its end; tests read it and change nothing."""
+    from support import studies
+    from support.few_metrics import leave_few
+
+    with pytest.MonkeyPatch.context() as patch:
+        leave_few(patch, *OF_ENGINES)
+        return studies.run(tmp_path_factory.mktemp("finished_of_few"))
+
+
 @pytest.fixture
 def sealing():
     """Seal studies, in a file whose other tests are `unsealed`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pydantic
@@ -74,6 +75,11 @@ def options_of(entry: Entry) -> list[Option]:
 
 def options_in(model: type[pydantic.BaseModel]) -> list[Option]:
     """Return the fields of a model as options."""
+    return list(_options_in(model))
+
+
+@cache  # of a class, which does not change: its JSON Schema takes milliseconds
+def _options_in(model: type[pydantic.BaseModel]) -> tuple[Option, ...]:
     schema = model.model_json_schema()
     parts, marked = schema.get("$defs", {}), marks(model)
     options = []
@@ -86,7 +92,7 @@ def options_in(model: type[pydantic.BaseModel]) -> list[Option]:
         default = REQUIRED if field.is_required() else spelled(value)
         example = field.examples[0] if field.examples else None
         options.append(Option(name, type_in_words(own, parts), default, meaning, example, value, fitting(own, name)))
-    return options
+    return tuple(options)
 
 
 def fitting(schema: Mapping[str, Any], name: str) -> Any:

@@ -18,6 +18,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 from support import journals, processes, studies
+from support.few_metrics import leave_few
 
 import elastic
 from elastic.__main__ import main
@@ -78,8 +79,15 @@ def command(tmp_path, monkeypatch, capsys):
     return run
 
 
+@pytest.fixture(scope="module")
+def finished_study(study_of_few):
+    return study_of_few
+
+
 @pytest.fixture
-def protocol(tmp_path):
+def protocol(tmp_path, monkeypatch):
+    """Return a protocol that is run with few metrics."""
+    leave_few(monkeypatch)
     return studies.write(tmp_path / "protocols")
 
 
@@ -660,7 +668,7 @@ def test_the_program_exits_as_the_command_does(tmp_path):
 
 
 def test_a_reader_that_has_enough_is_no_error(tmp_path):
-    with program("schema", cwd=tmp_path) as running:
+    with program("list", "protocols", cwd=tmp_path) as running:
         running.stdout.close()
         error = running.stderr.read()
     assert error == ""

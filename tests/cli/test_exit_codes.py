@@ -42,7 +42,7 @@ def command(tmp_path, monkeypatch, capsys):
 
 
 @pytest.fixture(scope="module")
-def sealed(tmp_path_factory):
+def sealed(few_metrics, tmp_path_factory):
     return studies.run(tmp_path_factory.mktemp("sealed"), text=studies.SMALL + CLAIMS).folder
 
 

@@ -265,8 +265,13 @@ def test_all_samples_are_one_call_unless_a_loss_decides_by_numbers():
         return lambda z, y: (calls.append(len(z)), loss(z, y))[1]
 
     branching = lambda z, y: functional.cross_entropy(z, y, reduction="sum") * (1.0 if z.isfinite().all() else 2.0)  # noqa: E731
-    for loss, expected in ((functional.cross_entropy, 1), (branching, len(Z))):
+    batched = torch._C._functorch.is_batchedtensor
+    shifted = lambda z, y: functional.cross_entropy(z, y) + float(batched(z))  # noqa: E731  # and the same gradient
+    for loss, reduction, expected in (
+        (functional.cross_entropy, "mean", 1), (branching, "sum", len(Z)), (shifted, "mean", len(Z)),
+    ):  # fmt: skip
         fitted = fit_loss(counted(loss), Z, POSITIONS)
+        assert fitted.reduction == reduction
         for of_samples in (fitted.per_sample, fitted.gradient):
             calls.clear()
             of_samples(Z, POSITIONS)

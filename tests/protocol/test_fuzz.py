@@ -85,7 +85,7 @@ def read(tmp_path_factory):
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_bytes(read, content):
     read(content)
 
@@ -95,7 +95,7 @@ def test_bytes(read, content):
 @example("a: " + "9" * 5_000)
 @example("? " * 500 + "a")
 @example("&a " * 500)
-@settings(max_examples=250)
+@settings(max_examples=120)
 def test_text(read, content):
     read(content.encode("utf-8", "surrogatepass"))
 
@@ -107,7 +107,7 @@ def test_text(read, content):
         max_size=3,
     )
 )
-@settings(max_examples=400)
+@settings(max_examples=170)
 def test_a_valid_file_with_parts_deleted_inserted_and_replaced(read, changes):
     content = VALID
     for start, length, put in changes:
@@ -116,7 +116,7 @@ def test_a_valid_file_with_parts_deleted_inserted_and_replaced(read, changes):
 
 
 @given(st.data())
-@settings(max_examples=400)
+@settings(max_examples=170)
 def test_any_data_at_any_place_of_a_valid_protocol(read, data):
     written = json.loads(json.dumps(WITH_AXES))
     *owners, last = data.draw(st.sampled_from([path for path in paths(WITH_AXES) if path]))
@@ -132,12 +132,12 @@ def test_any_data_at_any_place_of_a_valid_protocol(read, data):
 
 
 @given(st.lists(st.text(max_size=20) | st.tuples(WORDS, VALUES.map(json.dumps)).map("=".join), min_size=1, max_size=3))
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_settings(read, given_settings):
     read(json.dumps(WITH_AXES).encode(), settings=given_settings)
 
 
 @given(st.sampled_from([path for path in paths(WITH_AXES) if path]), VALUES.map(json.dumps))
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_a_setting_anywhere_in_a_valid_protocol(read, path, value):
     read(json.dumps(WITH_AXES).encode(), settings=[".".join(map(str, path)) + "=" + value])

@@ -92,7 +92,7 @@ def test_cells_are_the_product_in_alphabetical_order_with_seed_last(files):
 
 
 @given(names=st.sets(st.sampled_from(sorted(AXES)), min_size=1, max_size=3), seeds=st.sampled_from([[0], [4, 2]]))
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_cell_runs_what_the_protocol_written_for_it_alone_runs(files, names, seeds):
     written = with_axes(*sorted(names), seed=seeds)
     try:

@@ -10,7 +10,7 @@ from elastic.protocol import load_protocol
 from elastic.runs.setup import build_setup
 
 #: What is recorded; that it is sealed as any other study is another matter.
-pytestmark = pytest.mark.usefixtures("unsealed")
+pytestmark = pytest.mark.usefixtures("few_metrics", "unsealed")
 
 
 def bench(tmp_path, *changes, seed=0):
@@ -77,7 +77,8 @@ def test_the_best_classifier_is_that_of_the_ridge_that_weighs_on_its_weights(tmp
 @pytest.mark.parametrize("optimizer", ["lbfgs", "{name: gradient_flow, lr: 1.0}", "{name: rmsprop}"])
 def test_other_optimisers_train_a_study(tmp_path, optimizer):
     study = studies.run(tmp_path, f"optimizer={optimizer}", "training.batch_size=null", "model.norm=none",
-                        "training.epochs=1", "training.dtype=float64", "axes.seed=[0]")  # fmt: skip
+                        "training.epochs=1", "training.dtype=float64", "axes.seed=[0]",
+                        *studies.NO_PROBES)  # fmt: skip
     loss = study.cube["training"].dataset["loss"].sel(split="train").values.ravel()
     assert loss[-1] < loss[0]
 

@@ -12,16 +12,18 @@ from elastic.protocol import load_protocol
 #: Epochs at which each value evaluates, of 0 … 6; probed are 0, 1, 2 and 6.
 EPOCHS = {"every": range(7), "probed": (0, 1, 2, 6), "fourth": (0, 4, 6)}
 
+pytestmark = pytest.mark.usefixtures("few_metrics", "unsealed")
+
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
+def study(few_metrics, tmp_path_factory):
     """Return one run by every value; its probes are those of the finished study."""
     axis = "axes.evaluate={path: training.evaluate, values: [every, probed, 4], labels: [every, probed, fourth]}"
     return studies.run(tmp_path_factory.mktemp("evaluate"), "axes.seed=[0]", axis)
 
 
-def test_scores_are_those_of_every_epoch_or_not_there(study, finished_study):
-    expected = finished_study.cube["training"].sel(seed=0)
+def test_scores_are_those_of_every_epoch_or_not_there(study, study_of_few):
+    expected = study_of_few.cube["training"].sel(seed=0)
     result = study.cube["training"].sel(seed=0)
     for value, epochs in EPOCHS.items():
         there = np.isin(expected.epoch, list(epochs))
@@ -36,8 +38,8 @@ def test_scores_are_those_of_every_epoch_or_not_there(study, finished_study):
         assert (one.status == 1).all()
 
 
-def test_what_is_probed_is_the_same(study, finished_study):
-    expected = finished_study.cube["collapse"].nc1.sel(seed=0)
+def test_what_is_probed_is_the_same(study, study_of_few):
+    expected = study_of_few.cube["collapse"].nc1.sel(seed=0)
     for place in range(3):
         np.testing.assert_array_equal(study.cube["collapse"].nc1.sel(seed=0).isel(evaluate=place), expected)
 

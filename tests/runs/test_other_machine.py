@@ -15,7 +15,6 @@ from elastic.errors import Damaged, RunFailed
 from elastic.progress import Lines
 from elastic.runs import cell as cell_module
 from elastic.runs import commit
-from elastic.study import Study
 
 LAST = 6
 
@@ -27,10 +26,12 @@ class Accident(BaseException):
     """The end of the process."""
 
 
-@pytest.fixture(autouse=True)
-def _unsealed(monkeypatch):
-    """Leave out the sealing, which takes longer than the runs."""
-    monkeypatch.setattr(Study, "seal", lambda self: None)
+pytestmark = pytest.mark.usefixtures("few_metrics", "unsealed")
+
+
+@pytest.fixture(scope="module")
+def finished_study(study_of_few):
+    return study_of_few
 
 
 @pytest.fixture

@@ -28,6 +28,8 @@ from elastic.runs import commit
 
 LAST = 6
 
+pytestmark = pytest.mark.usefixtures("few_metrics")
+
 
 class Accident(BaseException):
     """The end of the process."""
@@ -55,7 +57,12 @@ def interrupted(folder, epoch, *settings):
 
 
 @pytest.fixture(scope="module")
-def begun_folder(tmp_path_factory):
+def finished_study(study_of_few):
+    return study_of_few
+
+
+@pytest.fixture(scope="module")
+def begun_folder(few_metrics, tmp_path_factory):
     folder = tmp_path_factory.mktemp("begun")
     interrupted(folder, 3)
     return folder
@@ -489,7 +496,7 @@ def test_a_protocol_read_from_a_study_runs_elsewhere_to_the_same_numbers(finishe
 
 
 def test_a_run_begun_before_a_variable_came_goes_on_without_it(tmp_path, finished_study, monkeypatch):
-    later = "class_mean_rank"
+    later = "class_cosine"
     every = metric_probe.variables_of
     monkeypatch.setattr(metric_probe, "variables_of", lambda *asked: [e for e in every(*asked) if e.name != later])
     interrupted(tmp_path, 3)

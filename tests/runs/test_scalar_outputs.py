@@ -25,9 +25,9 @@ data: {name: torus, samples_per_class: 24, test_fraction: 0.5, normalize: none}
 model: {name: mlp, widths: [12, 8], norm: layer}
 loss: {name: binary_cross_entropy}
 optimizer: {name: sgd, lr: 0.05}
-training: {epochs: 3, batch_size: null}
+training: {epochs: 1, batch_size: null}
 probes:
-  at: {name: log, count: 3}
+  at: {name: log, count: 2}
   collapse: {per_class: null}
   elasticity: {stepped_per_class: 12, observed_per_class: 12}
   weights: {}

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 from support import studies
+from support.few_metrics import leave_few
 
 import elastic
 from elastic import measure_elasticity
 from elastic.analysis.similarity_clustering import clustering_accuracy, neighbour_accuracy, relative_similarity
 from elastic.checkpoint import FILE
+from elastic.registry import registry
 from elastic.runs.setup import build_setup
 
 TEXT = (
@@ -28,7 +30,15 @@ OF_INPUTS = ["input_fine_clustering_accuracy", "input_fine_neighbour_accuracy"]
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
+def few_metrics():
+    """Leave out most metrics that are not of fine classes."""
+    with pytest.MonkeyPatch.context() as patch:
+        leave_few(patch, *["stepped_samples", *(name for name in registry("metrics").names() if "fine" in name)])
+        yield
+
+
+@pytest.fixture(scope="module")
+def study(few_metrics, tmp_path_factory):
     return studies.run(tmp_path_factory.mktemp("merged"), text=TEXT)
 
 
@@ -52,8 +62,9 @@ def test_fine_classes_are_asked_of_every_layer_and_of_the_inputs(study):
         assert (held[name].sel(stepped_class=["x", "y"]).std("epoch") == 0).all()
 
 
-def test_a_study_without_super_classes_has_none_of_it(finished_study):
-    assert not [name for name in finished_study.cube["elasticity"].dataset.data_vars if "fine" in name]
+def test_a_study_without_super_classes_has_none_of_it(tmp_path, few_metrics, unsealed):
+    plain = studies.run(tmp_path, "axes.seed=[0]", "training.epochs=1")
+    assert not [name for name in plain.cube["elasticity"].dataset.data_vars if "fine" in name]
 
 
 def test_a_study_that_is_run_again_is_the_same_to_the_bit(study, tmp_path, unsealed):
@@ -64,7 +75,7 @@ def test_a_study_that_is_run_again_is_the_same_to_the_bit(study, tmp_path, unsea
     assert studies.journals(again) == before
 
 
-def test_settings_with_and_without_super_classes_share_a_cube(tmp_path):
+def test_settings_with_and_without_super_classes_share_a_cube(tmp_path, few_metrics, unsealed):
     axis = "  task: {path: data.superclasses, labels: [told, merged], values: [null, {x: [3, 5], y: [8]}]}\n"
     text = TEXT.replace(", superclasses: {x: [3, 5], y: [8, 1], z: [0]}", "") + axis
     small = ("axes.seed=[0]", "probes.elasticity.stepped_per_class=3")

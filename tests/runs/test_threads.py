@@ -27,11 +27,13 @@ training: {epochs: 1, batch_size: null}
 probes: {collapse: {per_class: 100}, elasticity: {stepped_per_class: 1, observed_per_class: 2}}
 """
 
+pytestmark = pytest.mark.usefixtures("few_metrics", "unsealed")
+
 
 @pytest.fixture
 def cell(tmp_path):
-    def of(threads):
-        settings = [] if threads == "unsaid" else [f"training.threads={threads}"]
+    def of(threads, *others):
+        settings = [*others] if threads == "unsaid" else [*others, f"training.threads={threads}"]
         return elastic.load_protocol(studies.write(tmp_path, WIDE), settings=settings).cells[0]
 
     return of
@@ -57,13 +59,13 @@ def test_the_bits_are_those_of_the_protocol_s_threads(tmp_path, cell):
 
 
 def test_what_the_machine_has_is_left_as_it_is(tmp_path, cell):
-    assert run_in(2, cell("null"), tmp_path / "null")[1] == "2"
+    assert run_in(2, cell("null", *studies.NO_PROBES), tmp_path / "null")[1] == "2"
 
 
 def test_the_threads_are_given_back_when_a_run_is_stopped(tmp_path, cell):
     before = torch.get_num_threads()
     with pytest.raises(KeyboardInterrupt):
-        run_cell(cell(2), tmp_path / "run", stop=lambda: True)
+        run_cell(cell(2, *studies.NO_PROBES), tmp_path / "run", stop=lambda: True)
     assert torch.get_num_threads() == before
 
 

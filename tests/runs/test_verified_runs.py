@@ -20,11 +20,12 @@ from elastic.probes.elasticity import ElasticityProbe
 from elastic.probes.structured import Structured
 from elastic.probes.verification import EngineMismatch
 from elastic.progress import Watcher
+from elastic.study import Study
 
 EXTERNAL = "model={name: external, target: 'support.counting_models:%s', layers: [enter]}"
 ONE_SEED = "axes.seed=[0]"
 
-pytestmark = pytest.mark.usefixtures("unsealed")
+pytestmark = pytest.mark.usefixtures("few_metrics", "unsealed")
 
 
 class Notes(Watcher):
@@ -40,7 +41,8 @@ class Notes(Watcher):
 
 
 def last_weights(study):
-    (folder,) = (study.folder / "runs").iterdir()
+    """Return the trained weights of a study's run of seed 0."""
+    folder = study.run_folder(study.cells[0]["digest"])
     assert (folder / FILE).exists()
     state, _ = load_checkpoint(folder, folder.name)
     return {name: value for name, value in state["model"].items() if isinstance(value, torch.Tensor)}
@@ -51,19 +53,26 @@ def counting(folder, *settings):
     return studies.run(folder, external, ONE_SEED, *settings, allow=["support.counting_models"])
 
 
+@pytest.fixture(scope="module")
+def counted(few_metrics, tmp_path_factory):
+    """Return a run of a model that counts, without probes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Study, "seal", lambda self: None)
+        return counting(tmp_path_factory.mktemp("counted"), *studies.NO_PROBES)
+
+
 @pytest.mark.parametrize("engine", ["auto", "autodiff"])
-def test_training_of_a_model_that_counts_is_the_same_with_probes_and_without(tmp_path, engine):
+def test_training_of_a_model_that_counts_is_the_same_with_probes_and_without(tmp_path, counted, engine):
     many = counting(
         tmp_path / "many", "probes.at={name: log, count: 7}", f"probes.elasticity={{stepped_per_class: 2, "
         f"observed_per_class: 4, engine: {engine}}}",
     )  # fmt: skip
-    few = counting(tmp_path / "few", *studies.NO_PROBES)
-    first, second = last_weights(many), last_weights(few)
+    first, second = last_weights(many), last_weights(counted)
     assert first.keys() == second.keys()
     for name, value in first.items():
         assert torch.equal(value, second[name]), name
     for name in ("loss", "accuracy"):
-        np.testing.assert_array_equal(many.cube["training"][name], few.cube["training"][name])
+        np.testing.assert_array_equal(many.cube["training"][name], counted.cube["training"][name])
 
 
 def test_a_model_that_couples_its_batch_is_refused_with_its_layer(tmp_path):
@@ -73,7 +82,7 @@ def test_a_model_that_couples_its_batch_is_refused_with_its_layer(tmp_path):
     assert any("layer 'logits' should give each sample features of its own" in note for note in notes.notes)
 
 
-def test_an_epoch_that_no_engine_measures_is_nan_and_training_goes_on(tmp_path, monkeypatch, sealing):
+def test_an_epoch_that_no_engine_measures_is_nan_and_training_goes_on(tmp_path, study_of_few, monkeypatch, sealing):
     read = ElasticityProbe.read
 
     def failing(self, epoch=0, **first):
@@ -81,19 +90,18 @@ def test_an_epoch_that_no_engine_measures_is_nan_and_training_goes_on(tmp_path, 
             raise EngineMismatch("`engine`", "move features as a real step does", "autodiff: off by 0.2", "another")
         return read(self, epoch, **first)
 
-    plain = studies.run(tmp_path / "plain", ONE_SEED)
     monkeypatch.setattr(ElasticityProbe, "read", failing)
     notes = Notes()
     study = studies.run(tmp_path / "failing", ONE_SEED, watch=notes)
     assert [note for note in notes.notes if "epoch 2: elasticity is not measured" in note]
-    group, expected = study.cube["elasticity"].to_dataset(), plain.cube["elasticity"].to_dataset()
+    group, expected = study.cube["elasticity"].to_dataset(), study_of_few.cube["elasticity"].to_dataset()
     assert (group["status"] == 1).all()
     assert group["probe_engine"].sel(epoch=2) == ENGINE_CODES["none"]
     for name in group.data_vars.keys() - {"probe_engine", "status"}:
         assert group[name].sel(epoch=2).isnull().all(), name
     others = [epoch for epoch in group["epoch"].values if epoch != 2]
-    assert group.sel(epoch=others).identical(expected.sel(epoch=others))
-    for name, value in last_weights(plain).items():
+    assert group.sel(epoch=others).identical(expected.sel(seed=[0], epoch=others))
+    for name, value in last_weights(study_of_few).items():
         assert torch.equal(value, last_weights(study)[name])
 
 

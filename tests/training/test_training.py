@@ -344,6 +344,33 @@ def test_full_batch_is_one_step_an_epoch(tmp_path, monkeypatch):
     assert {int(of_parameter["step"]) for of_parameter in state["optimizer"]["state"].values()} == {3}
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_kernels_are_deterministic_where_it_is_asked_and_the_model_is_projected_after_each_step(monkeypatch, wanted):
+    trainer, seen, projected = make_trainer(), [], []
+    trainer.deterministic = wanted
+    trainer.model.register_forward_pre_hook(lambda *_: seen.append(torch.are_deterministic_algorithms_enabled()))
+    monkeypatch.setattr(trainer.model, "project", lambda: projected.append(len(seen)))
+    trainer.train_epoch()
+    assert set(seen) == {wanted}
+    assert projected == [1, 2, 3, 4]  # 30 samples in batches of 8
+
+
+def test_the_norm_of_the_gradient_is_that_where_a_search_begins():
+    trainer = make_trainer(
+        optimizer="lbfgs",
+        options={"iterations": 3},
+        batch_size=None,
+        dropout=0.0,
+        batch_norm=False,
+        dtype=torch.float64,
+    )
+    train_part = trainer.splits["train"]
+    value = trainer.objective.batch(train_part.inputs, train_part.labels)
+    gradients = torch.autograd.grad(value, list(trainer.model.parameters()))
+    expected = torch.cat([one.flatten() for one in gradients]).norm().item()
+    assert trainer.train_epoch()[1] == pytest.approx(expected, rel=1e-12)
+
+
 # Probe schedules
 
 

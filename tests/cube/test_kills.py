@@ -33,7 +33,7 @@ from elastic.cube import (
 from elastic.cube.labels import Label, labelled
 from elastic.cube.record import encode
 
-KILLS = 20
+KILLS = 10
 LAYOUT = Layout(
     99_999,
     range(0, 99_999, 3),

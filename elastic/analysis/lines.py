@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 
 from elastic.analysis.intervals import spreads
 
@@ -29,7 +30,7 @@ class LogLine(NamedTuple):
 
 
 def log_line(positions: np.ndarray, values: np.ndarray, *, least: int) -> LogLine:
-    """Fit a line to the logarithms of values, by `least_squares`.
+    """Fit a line to the logarithms of values, by `scipy.stats.linregress`.
 
     Parameters
     ----------
@@ -56,22 +57,6 @@ def log_line(positions: np.ndarray, values: np.ndarray, *, least: int) -> LogLin
         return LogLine(np.nan, np.nan, np.nan, points)
     if not spreads(values):  # a fit to equal values would fit rounding errors
         return LogLine(float(np.log(values[0])), 0.0, np.nan, points)
-    intercept, slope, r = least_squares(positions, np.log(values))
-    return LogLine(intercept, slope + 0.0, r, points)  # adding 0 turns the slope −0.0 into 0.0
-
-
-def least_squares(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
-    """Return intercept, slope and correlation of `scipy.stats.linregress`, to the last bit.
-
-    SciPy also computes a p-value and standard errors, and checks its arguments: that takes ten times as long, and a
-    study has a line for every seed, epoch and layer.
-
-    Examples
-    --------
-    >>> least_squares(np.array([0.0, 1.0]), np.array([1.0, 3.0]))
-    (1.0, 2.0, 1.0)
-    """
-    (of_x, both), (_, of_y) = np.cov(x, y, bias=True)
-    slope = both / of_x
-    r = both / np.sqrt(of_x * of_y) if of_y else np.nan
-    return float(y.mean() - slope * x.mean()), float(slope), float(np.clip(r, -1.0, 1.0))
+    line = scipy.stats.linregress(positions, np.log(values))
+    # Adding 0 turns the slope −0.0 into 0.0.
+    return LogLine(float(line.intercept), float(line.slope) + 0.0, float(line.rvalue), points)

@@ -22,9 +22,9 @@ with either sign, and only $\alpha - \beta$ measures how fast classes separate.
 from __future__ import annotations
 
 import numpy as np
+import scipy
 import xarray as xr
 
-from elastic.analysis.lines import least_squares
 from elastic.analysis.persistence import along
 from elastic.errors import OptionError
 
@@ -121,7 +121,7 @@ def _slope(log_time: np.ndarray, values: np.ndarray) -> float:
     log_time, values = log_time[there], values[there]
     if len(values) < LEAST_PROBES or not np.all(values > 0):
         return np.nan
-    return least_squares(log_time, np.log(values))[1]
+    return float(scipy.stats.linregress(log_time, np.log(values)).slope)
 
 
 def strengths_of_course(

@@ -4,9 +4,8 @@ import math
 
 import numpy as np
 import pytest
-import scipy
 
-from elastic.analysis.lines import least_squares, log_line
+from elastic.analysis.lines import log_line
 
 LOG2 = math.log(2)
 
@@ -43,18 +42,3 @@ def test_missing_points_are_skipped_and_counted_out():
 def test_what_has_no_logarithm_or_one_position_has_no_line(positions, values):
     line = log_line(np.array(positions, float), np.array(values, float), least=2)
     assert [math.isnan(number) for number in line] == [True, True, True, False]
-
-
-@pytest.mark.parametrize("noise", [0.0, 1e-9, 1.0])
-def test_a_line_is_that_of_scipy_to_the_last_bit(noise):
-    generator = np.random.default_rng(0)
-    for points in (2, 3, 5, 13, 40):
-        x = np.sort(generator.uniform(0, 5, points))
-        y = 3 - 2 * x + noise * generator.normal(size=points)
-        line = scipy.stats.linregress(x, y)
-        assert least_squares(x, y) == (line.intercept, line.slope, line.rvalue)
-
-
-def test_values_that_do_not_vary_have_no_correlation():
-    intercept, slope, r = least_squares(np.arange(3.0), np.full(3, 0.5))
-    assert (intercept, slope, math.isnan(r)) == (0.5, 0, True)

@@ -146,15 +146,8 @@ class LayerMoments:
 
     def _begin_second_pass(self, device: torch.device, centres: Tensor, slack: Tensor) -> None:
         """Make the sums of the second pass, and put what it compares samples with on their device."""
-        of_samples = [
-            self.origin,
-            self.scale,
-            self.means,
-            centres,
-            slack,
-            *(directions for directions, _ in self.frames),
-        ]
-        self._around = [part.to(device, non_blocking=True) for part in of_samples]
+        around = (self.origin, self.scale, self.means, centres, slack, *(directions for directions, _ in self.frames))
+        self._around = [part.to(device, non_blocking=True) for part in around]
         self._samples = int(self.counts.sum())
         self._placed = 0
         self._seen = torch.zeros(len(self.counts), dtype=torch.float64, device=device)

@@ -66,7 +66,7 @@ def check(spec, engine, update, refusals=False):
 
 
 @pytest.mark.parametrize(("engine", "update"), RUNS)
-@settings(max_examples=3)
+@settings(max_examples=2)
 @given(spec=specs)
 def test_a_random_model_is_measured_truly_or_refused_and_left_as_it_was(engine, update, spec):
     assume(subject_of(spec) is not None)

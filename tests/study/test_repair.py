@@ -95,7 +95,7 @@ def repaired(folder):
 
 
 @pytest.mark.parametrize("kind", corruption.MAKERS)
-@pytest.mark.parametrize("at_once", [1, 2])
+@pytest.mark.parametrize("at_once", [pytest.param(1, marks=pytest.mark.long), 2])
 @pytest.mark.parametrize("times", [1, pytest.param(10, marks=pytest.mark.long)])
 def test_any_damage_is_repaired_or_said(made, copy, known, monkeypatch, kind, at_once, times):
     """A number never changes."""

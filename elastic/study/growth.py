@@ -177,5 +177,7 @@ def probed(settings: Settings, epochs: int) -> list[int]:
 
 def probed_in_each(cells: Sequence[Cell]) -> list[int]:
     """Return the probed epochs of each run if they are the same for all, else none."""
-    known = [(cell.settings.training.epochs, probed(cell.settings, cell.settings.training.epochs)) for cell in cells]
-    return known[0][1] if known and all(one == known[0] for one in known) else []
+    plans = [(cell.settings.training.epochs, cell.settings.probes.at) for cell in cells]
+    if not plans or any(plan != plans[0] for plan in plans):
+        return []
+    return probed(cells[0].settings, plans[0][0])

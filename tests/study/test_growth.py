@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 import xarray as xr
@@ -13,7 +14,9 @@ from support import studies
 import elastic
 from elastic.errors import ModelError, StudyError
 from elastic.progress import Lines
+from elastic.protocol import load_protocol
 from elastic.study.creation import make_study
+from elastic.study.growth import probed_in_each
 from elastic.study.repair import repair
 from elastic.study.verification import State
 
@@ -207,3 +210,13 @@ def test_what_killed_processes_left_unfinished_is_removed_where_nobody_else_writ
     make_study(tmp_path, elastic.load_protocol(studies.write(tmp_path)))
     assert [path.name for path in tmp_path.glob(".*.partial")] == [".report.html.99-ab.partial"]
     assert all((tmp_path / name).exists() for name in names[:3])
+
+
+def test_the_probed_epochs_of_all_runs_are_known_if_they_are_the_same():
+    quickstart = Path(elastic.__file__).parents[1] / "protocols" / "quickstart.yaml"
+    alike, mixed = (
+        load_protocol(quickstart, settings=["claims=[]", *more]).cells
+        for more in ([], ["axes.length={path: training.epochs, values: [5, 30]}"])
+    )
+    assert probed_in_each(alike) == [0, 1, 2, 3, 4, 5, 8, 11, 15, 21, 30]
+    assert probed_in_each(mixed) == probed_in_each([]) == []

@@ -10,7 +10,7 @@ kinds, which were not looked at before the estimators were fixed; *development* 
 Movements of all pairs of train samples are computed once and kept in FOLDER; the truth is their mean, in plain NumPy. A
 draw takes different samples to be stepped and observed, as a probe does. The numbers of samples drawn are not small
 beside those of all (8, 16 and 32 stepped of 100 to 144), so that coverage is a little higher than for infinitely many.
-An hour on one core; half an hour without the networks of 256 units.
+A quarter of an hour on one core.
 """
 
 from __future__ import annotations

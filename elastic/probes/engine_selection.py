@@ -204,10 +204,12 @@ def courses(stepping: Engine, example: Tensor, features: Tensor) -> Iterator[Cou
     for observed in (1, 2):
         inputs, apart, ledger = example.expand(observed, *example.shape[1:]).clone(), stepping.apart(steps), Ledger()
         with ledger:
-            for _ in range(2):  # in the second, values derived from the steps are cached
-                moved = None
-                moved = stepping.moved(apart, inputs)
-        del moved, apart
-        timeline = [stepped.live + bytes_ for bytes_ in ledger.timeline]
-        yield Course(stepped.timeline + timeline, stepped.made + ledger.made)
+            stepping.moved(apart, inputs)
+            # A second pass takes other bytes only if the first one kept values that it derived from the steps.
+            alike = 1 if ledger.live else 2  # passes of which each has the bytes that the ledger has counted
+            if alike == 1:
+                stepping.moved(apart, inputs)
+        del apart
+        timeline = [stepped.live + bytes_ for bytes_ in ledger.timeline * alike]
+        yield Course(stepped.timeline + timeline, stepped.made + ledger.made * alike)
     del own

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +42,9 @@ def digits(generator: torch.Generator) -> Samples:
     return Samples(rows[:, :-1].float().reshape(-1, 1, 8, 8), rows[:, -1].long(), tuple(range(10)))
 
 
+@cache
 def _rows() -> np.ndarray:
-    """Read the digits [1797, 65]: 64 pixels and the class.
+    """Read the digits [1797, 65]: 64 pixels and the class; once a process, as nothing writes to what is returned.
 
     Reads the file of the installed package directly, because importing scikit-learn is slow.
     """

@@ -16,7 +16,7 @@ from elastic.analysis.epochs import epoch_label
 from elastic.analysis.persistence import depth_of
 from elastic.analysis.reading import read, select
 from elastic.analysis.roles import OUTPUT, roles_of
-from elastic.display.numbers import with_interval
+from elastic.display.numbers import typeset, with_interval
 from elastic.figures.contract import (
     caption,
     colour,
@@ -141,4 +141,4 @@ def format_estimate(estimates: xr.Dataset) -> str:
     'undefined'
     """
     estimate, lower, upper = (float(estimates[name]) for name in ("estimate", "lower", "upper"))
-    return with_interval(estimate, lower, upper).replace("-", "−") if np.isfinite(estimate) else "undefined"
+    return typeset(with_interval(estimate, lower, upper)) if np.isfinite(estimate) else "undefined"

@@ -15,7 +15,7 @@ from elastic.analysis.reading import hidden_layers, read
 from elastic.display import conclusion
 from elastic.display.average import seeds_in_words
 from elastic.display.headline import headline_words, of_setting, wide
-from elastic.display.numbers import epochs_of_seeds, with_interval
+from elastic.display.numbers import epochs_of_seeds, typeset, with_interval
 from elastic.errors import NotMeasured
 from elastic.report.claims_table import in_words
 from elastic.report.context import Context
@@ -68,7 +68,7 @@ def numbers(context: Context) -> list[Table]:
 def _numbers(frame: pd.DataFrame) -> Iterator[Table]:
     if frame.empty:
         return
-    tables = list(wide(frame, lambda row: with_interval(row.estimate, row.lower, row.upper)))
+    tables = list(wide(frame, lambda row: typeset(with_interval(row.estimate, row.lower, row.upper))))
     for setting, table in tables[:SETTINGS]:
         where = f"{in_words(setting)}: " if setting else ""
         more = f"; {SETTINGS} of {len(tables)} settings" if len(tables) > SETTINGS else ""

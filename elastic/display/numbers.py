@@ -19,7 +19,7 @@ LEAST, MOST = 1e-4, 1e5
 #: The sign of a negative number in print.
 MINUS = "−"
 
-#: Fewest and most significant digits of numbers that need to be told apart.
+#: Fewest and most significant digits of numbers that are distinguished.
 FEW, MANY = 3, 8
 
 
@@ -67,7 +67,7 @@ def digits_apart(*values: float) -> int:
 
 
 def effect_words(effect: float | None, lower: float | None, upper: float | None, seeds: int) -> str:
-    """Format the effect of a finding with its interval over the seeds, with digits that tell the three apart.
+    """Format the effect of a finding with its interval over the seeds, with enough digits to distinguish the three.
 
     Parameters
     ----------

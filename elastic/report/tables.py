@@ -14,6 +14,7 @@ from elastic.analysis.onset import onset_epoch
 from elastic.analysis.reading import hidden_layers, read
 from elastic.display import conclusion
 from elastic.display.average import seeds_in_words
+from elastic.display.formulas import formula_html
 from elastic.display.headline import headline_words, of_setting, wide
 from elastic.display.numbers import epochs_of_seeds, typeset, with_interval
 from elastic.errors import NotMeasured
@@ -113,7 +114,7 @@ def _seeds(onset: xr.DataArray, there: xr.DataArray, layer: int) -> list[float]:
 
 @dataclass(frozen=True)
 class Quantity:
-    """One variable: name, meaning, formula, units and cite key of its source."""
+    """One variable: name, meaning, formula as HTML, units and cite key of its source."""
 
     name: str
     meaning: str
@@ -124,10 +125,20 @@ class Quantity:
 
 def quantities(context: Context) -> list[Quantity]:
     """Return the variables of the cube with a formula, in its order, without those of training."""
-    return [
-        Quantity(str(name), *(str(values.attrs.get(fact, "")) for fact in ("long_name", "formula", "units", "source")))
+    variables = {
+        str(name): values.attrs
         for group in context.cube.children.values()
         if group.name != "training"
         for name, values in group.dataset.data_vars.items()
         if "formula" in values.attrs
+    }
+    return [
+        Quantity(
+            name,
+            str(attrs.get("long_name", "")),
+            formula_html(str(attrs["formula"]), variables),
+            str(attrs.get("units", "")),
+            str(attrs.get("source", "")),
+        )
+        for name, attrs in variables.items()
     ]

@@ -72,14 +72,14 @@ def formula_html(text: str, names: Collection[str] = ()) -> str:
     """
     tags = {PLAIN: "{}", NAME: "<code>{}</code>", BELOW: "<sub>{}</sub>", ABOVE: "<sup>{}</sup>"}
     return "".join(
-        tags[kind].format(escape(_minus(piece) if kind != NAME else piece)) for kind, piece in pieces(text, names)
+        tags[kind].format(escape(with_minus(piece) if kind != NAME else piece)) for kind, piece in pieces(text, names)
     )
 
 
-def _minus(text: str) -> str:
+def with_minus(text: str) -> str:
     """Replace hyphens by minus signs, except those between letters of words.
 
-    >>> _minus("k-means of (I-11ᵀ/K), 1 - x, super-classes")
+    >>> with_minus("k-means of (I-11ᵀ/K), 1 - x, super-classes")
     'k-means of (I−11ᵀ/K), 1 − x, super-classes'
     """
     return re.sub(r"-(?![A-Za-z]{2,})|(?<![A-Za-z])-", "−", text)

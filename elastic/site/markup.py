@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from elastic.display.formulas import ABOVE, BELOW, INDEX_IN_TEXT, NAME, PLAIN, pieces
+from elastic.display.formulas import ABOVE, BELOW, INDEX_IN_TEXT, NAME, PLAIN, pieces, with_minus
 from elastic.protocol.references import references
 
 #: Characters that underline headings, from the title of a page down.
@@ -169,15 +169,16 @@ def formula(text: str, names: Iterable[str] = ()) -> str:
 
     Examples
     --------
-    >>> print(formula("mean_{j≠k} V_jk / nc1", ["nc1"]))
-    mean\ :sub:`j≠k`\  V\ :sub:`jk`\  / :ref:`nc1 <metric-nc1>`
+    >>> print(formula("mean_{j≠k} V_jk - 1 / nc1", ["nc1"]))
+    mean\ :sub:`j≠k`\  V\ :sub:`jk`\  − 1 / :ref:`nc1 <metric-nc1>`
     """
-    return _marked_up(pieces(text, set(names)))
+    return _marked_up((kind, piece if kind == NAME else with_minus(piece)) for kind, piece in pieces(text, set(names)))
 
 
 def _in_text(text: str) -> str:
-    """Return running text with indices set so."""
-    return _marked_up(pieces(text, marks=INDEX_IN_TEXT))
+    """Return running text with indices set so; a hyphen between blanks is a minus sign."""
+    signed = re.sub(r"(?<=\S) - (?=\S)", " − ", text)
+    return _marked_up(pieces(signed, marks=INDEX_IN_TEXT))
 
 
 def _marked_up(parts: Iterable[tuple[str, str]]) -> str:

@@ -6,8 +6,10 @@ r"""Formulas of plain text, as attributes of variables have them: names of varia
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from html import escape
+
+from elastic.display.numbers import MINUS
 
 #: Raised letters end what stands below a symbol: σ_1² is the square of σ_1.
 _LETTERS = r"(?:(?![²³¹⁰-⁹ᵀ])[^\W_])"
@@ -70,10 +72,27 @@ def formula_html(text: str, names: Collection[str] = ()) -> str:
     >>> formula_html("mean_{j≠k} V_jk - 1 < nc1_b", ["nc1_b"])
     'mean<sub>j≠k</sub> V<sub>jk</sub> − 1 &lt; <code>nc1_b</code>'
     """
+    signed = ((kind, piece if kind == NAME else with_minus(piece)) for kind, piece in pieces(text, names))
+    return _html(signed)
+
+
+def text_html(text: str) -> str:
+    """Return running text as HTML, with the indices of its formulas; a hyphen between blanks is a minus sign.
+
+    >>> text_html("Within-class <μ_k - μ_G> of nc1_b")
+    'Within-class &lt;μ<sub>k</sub> − μ<sub>G</sub>&gt; of nc1_b'
+    """
+    return _html(pieces(with_spaced_minus(text), marks=INDEX_IN_TEXT))
+
+
+def _html(parts: Iterable[tuple[str, str]]) -> str:
     tags = {PLAIN: "{}", NAME: "<code>{}</code>", BELOW: "<sub>{}</sub>", ABOVE: "<sup>{}</sup>"}
-    return "".join(
-        tags[kind].format(escape(with_minus(piece) if kind != NAME else piece)) for kind, piece in pieces(text, names)
-    )
+    return "".join(tags[kind].format(escape(piece)) for kind, piece in parts)
+
+
+def with_spaced_minus(text: str) -> str:
+    """Replace hyphens between blanks by minus signs."""
+    return re.sub(r"(?<=\S) - (?=\S)", f" {MINUS} ", text)
 
 
 def with_minus(text: str) -> str:
@@ -82,4 +101,4 @@ def with_minus(text: str) -> str:
     >>> with_minus("k-means of (I-11ᵀ/K), 1 - x, super-classes")
     'k-means of (I−11ᵀ/K), 1 − x, super-classes'
     """
-    return re.sub(r"-(?![A-Za-z]{2,})|(?<![A-Za-z])-", "−", text)
+    return re.sub(r"-(?![A-Za-z]{2,})|(?<![A-Za-z])-", MINUS, text)

@@ -167,10 +167,11 @@ def _claim(claim: Mapping[str, Any]) -> str:
 
 
 def _effect(finding: Mapping[str, Any], several: bool) -> str:
-    effect = effect_words(*(_number(finding.get(key)) for key in ("effect", "lower", "upper")), _seeds(finding))
+    effect, lower, upper = (_number(finding.get(key)) for key in ("effect", "lower", "upper"))
     setting = ", ".join(f"{axis} = {value}" for axis, value in (finding.get("setting") or {}).items())
     plain, decides = (finding.get("lower"), finding.get("upper")), finding.get("adjusted") or (None, None)
-    text = finding.get("reason") or "; ".join(filter(None, (typeset(effect), typeset(adjusted_words(plain, decides)))))
+    numbers = effect_words(effect, lower, upper, _seeds(finding)), adjusted_words(plain, decides)
+    text = finding.get("reason") or "; ".join(map(typeset, filter(None, numbers)))
     sign = f"{SIGNS.get(str(finding.get('verdict')), '')} " if several else ""
     return f"{sign}{setting}: {text}".lstrip() if setting else str(text)
 

@@ -14,7 +14,7 @@ from elastic.analysis.onset import onset_epoch
 from elastic.analysis.reading import hidden_layers, read
 from elastic.display import conclusion
 from elastic.display.average import seeds_in_words
-from elastic.display.formulas import formula_html
+from elastic.display.formulas import formula_html, text_html
 from elastic.display.headline import headline_words, of_setting, wide
 from elastic.display.numbers import epochs_of_seeds, typeset, with_interval
 from elastic.errors import NotMeasured
@@ -114,7 +114,7 @@ def _seeds(onset: xr.DataArray, there: xr.DataArray, layer: int) -> list[float]:
 
 @dataclass(frozen=True)
 class Quantity:
-    """One variable: name, meaning, formula as HTML, units and cite key of its source."""
+    """One variable: name, meaning and formula as HTML, units and cite key of its source."""
 
     name: str
     meaning: str
@@ -135,7 +135,7 @@ def quantities(context: Context) -> list[Quantity]:
     return [
         Quantity(
             name,
-            str(attrs.get("long_name", "")),
+            text_html(str(attrs.get("long_name", ""))),
             formula_html(str(attrs["formula"]), variables),
             str(attrs.get("units", "")),
             str(attrs.get("source", "")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from elastic.display.formulas import ABOVE, BELOW, INDEX_IN_TEXT, NAME, PLAIN, pieces, with_minus
+from elastic.display.formulas import ABOVE, BELOW, INDEX_IN_TEXT, NAME, PLAIN, pieces, with_minus, with_spaced_minus
 from elastic.protocol.references import references
 
 #: Characters that underline headings, from the title of a page down.
@@ -177,8 +177,7 @@ def formula(text: str, names: Iterable[str] = ()) -> str:
 
 def _in_text(text: str) -> str:
     """Return running text with indices set so; a hyphen between blanks is a minus sign."""
-    signed = re.sub(r"(?<=\S) - (?=\S)", " − ", text)
-    return _marked_up(pieces(signed, marks=INDEX_IN_TEXT))
+    return _marked_up(pieces(with_spaced_minus(text), marks=INDEX_IN_TEXT))
 
 
 def _marked_up(parts: Iterable[tuple[str, str]]) -> str:

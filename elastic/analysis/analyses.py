@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import numpy as np
 import xarray as xr
 
 from elastic.analysis import closure as closed_account
-from elastic.analysis import comparison, course, depth, depth_order, intervals, locality, onset
+from elastic.analysis import comparison, course, depth, depth_order, intervals, locality, logarithm, onset
 from elastic.analysis.plots import Plots
 from elastic.analysis.reading import at_layers, hidden_layers, read, select
 from elastic.errors import OptionError
@@ -238,7 +237,7 @@ class Analyses:
         else:
             first, second = _at_both(first, *axis.popitem())
         if log:
-            first, second = (xr.apply_ufunc(np.log, values.where(values > 0)) for values in (first, second))
+            first, second = (logarithm.log(values) for values in (first, second))
         return comparison.difference(first, second, paired=paired, level=level)
 
 

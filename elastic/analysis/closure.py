@@ -15,9 +15,9 @@ import operator
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
+from elastic.analysis.logarithm import log
 from elastic.analysis.reading import read
 from elastic.analysis.step_parts import PARTS, Levels, levels_and_rates
 from elastic.analysis.step_rule import checked_rule, weights_of_probes
@@ -112,18 +112,13 @@ def _summed(weights: xr.DataArray, rates: xr.DataArray) -> xr.DataArray:
 def _parts(weights: xr.DataArray, between: Levels, within: Levels) -> dict[str, xr.DataArray]:
     """Return changes, parts of their accounts, and the sums of the parts, which are the accounts."""
     relative = {part: within[1][part] / within[0] - between[1][part] / between[0] for part in PARTS}
-    ratio = _log(within[0]) - _log(between[0]), relative
+    ratio = log(within[0]) - log(between[0]), relative
     parts_of_ratio: dict[str, xr.DataArray] = {}
     for name, (level, rates) in {"between": between, "within": within, "log_ratio": ratio}.items():
         parts = {f"{name}_{part}": _summed(weights, rates[part]) for part in PARTS}
         account = functools.reduce(operator.add, parts.values())
         parts_of_ratio |= {f"{name}_change": _change(level), f"{name}_account": account, **parts}
     return parts_of_ratio
-
-
-def _log(values: xr.DataArray) -> xr.DataArray:
-    logs: xr.DataArray = xr.apply_ufunc(np.log, values.where(values > 0))
-    return logs
 
 
 def _fit(change: xr.DataArray, account: xr.DataArray) -> dict[str, xr.DataArray]:

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from elastic.analysis.falls import time_positive
+from elastic.analysis.logarithm import log
 from elastic.analysis.persistence import along, depth_of, lasting
 from elastic.analysis.roles import HIDDEN, roles_of
 from elastic.analysis.slopes import slope
@@ -46,7 +47,7 @@ def depth_slope(values: xr.DataArray, dim: str = "layer") -> xr.DataArray:
     [1.0, -1.0]
     """
     values = along(values, dim)
-    logs = xr.apply_ufunc(np.log, values.where(values > 0))
+    logs = log(values)
     return slope(logs, depth_of(values, dim), dim).rename("depth_slope")
 
 

@@ -7,6 +7,8 @@ import math
 import numpy as np
 import xarray as xr
 
+from elastic.analysis.logarithm import log
+
 
 def epochs_above(values: xr.DataArray, level: float | xr.DataArray) -> xr.DataArray:
     r"""Compute the time for which a curve is above a level: for a falling curve 1 + the epoch at which it reaches it.
@@ -148,7 +150,7 @@ def middle_of_fall(values: xr.DataArray) -> xr.DataArray:
     >>> round(float(middle_of_fall(fall)), 6)           # √(√2 · √8)
     2.0
     """
-    course = xr.apply_ufunc(np.log, values.where(values > 0))
+    course = log(values)
     first, last = course.isel(epoch=0, drop=True), course.isel(epoch=-1, drop=True)
     return middle_of_change((course - last) / (first - last).where(first > last))
 

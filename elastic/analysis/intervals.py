@@ -8,6 +8,7 @@ import numpy as np
 import scipy
 import xarray as xr
 
+from elastic.analysis.logarithm import log
 from elastic.analysis.persistence import along
 from elastic.errors import OptionError
 
@@ -89,7 +90,7 @@ def log_interval(values: xr.DataArray, dim: str = "seed", *, level: float = 0.95
     >>> float(log_interval(xr.DataArray([1.0, 100.0], dims="seed")).estimate.round(9))      # √(1 · 100)
     10.0
     """
-    estimates = interval(xr.apply_ufunc(np.log, values.where(values > 0)), dim, level=level)
+    estimates = interval(log(values), dim, level=level)
     return estimates.assign({name: np.exp(estimates[name]) for name in ("estimate", "lower", "upper")})
 
 

@@ -10,10 +10,10 @@ from typing import Annotated
 import xarray as xr
 from pydantic import Field
 
+from elastic.analysis.logarithm import log
 from elastic.analysis.reading import spelled
 from elastic.claims.contract import Epoch, Evidence, Label, Layer, Selection, Source, Split, Variable, Where, claim
 from elastic.claims.paired_comparison import By
-from elastic.claims.scales import log
 from elastic.errors import OptionError
 from elastic.registry import nearest
 

@@ -10,9 +10,9 @@ import xarray as xr
 from pydantic import Field
 
 from elastic.analysis.closure import closure
+from elastic.analysis.logarithm import log
 from elastic.analysis.reading import select
 from elastic.claims.contract import Epoch, Evidence, Layer, Selection, Where, claim
-from elastic.claims.scales import log
 from elastic.claims.selection import ended
 
 Until = Annotated[Epoch, Field(description="Probed epoch up to which the account runs; -1: the last.")]

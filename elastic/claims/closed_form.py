@@ -12,8 +12,8 @@ import xarray as xr
 from pydantic import Field, JsonValue
 
 from elastic import theory as theories
+from elastic.analysis.logarithm import log
 from elastic.claims.contract import Epoch, Evidence, Layer, Selection, Source, Split, Variable, Where, claim
-from elastic.claims.scales import log
 from elastic.errors import ElasticError, OptionError
 from elastic.registry import nearest
 

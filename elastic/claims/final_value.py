@@ -10,9 +10,10 @@ from typing import Annotated, Literal
 import xarray as xr
 from pydantic import Field
 
+from elastic.analysis.logarithm import log
 from elastic.claims.contract import Epoch, Evidence, Layer, Selection, Source, Split, Variable, Where, claim
 from elastic.claims.decision import step_of
-from elastic.claims.scales import Logit, is_bounded, is_ratio, log
+from elastic.claims.scales import Logit, is_bounded, is_ratio
 from elastic.cube.attributes import bounds_of
 from elastic.errors import OptionError
 

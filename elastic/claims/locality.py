@@ -9,8 +9,9 @@ import xarray as xr
 from pydantic import Field
 
 from elastic.analysis.intervals import correlation
+from elastic.analysis.logarithm import log
 from elastic.claims.contract import Epoch, Evidence, Layer, Layers, OneLayer, Selection, Split, Variable, Where, claim
-from elastic.claims.scales import fisher_z, log
+from elastic.claims.scales import fisher_z
 from elastic.claims.selection import ended
 from elastic.errors import NotMeasured
 

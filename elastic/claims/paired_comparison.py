@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from elastic.analysis.logarithm import log
 from elastic.claims.contract import (
     Axis,
     Epoch,
@@ -22,7 +23,6 @@ from elastic.claims.contract import (
     claim,
 )  # fmt: skip
 from elastic.claims.decision import step_of
-from elastic.claims.scales import log
 from elastic.claims.selection import label_on
 from elastic.errors import OptionError
 

@@ -12,9 +12,10 @@ from pydantic import Field
 
 from elastic.analysis.falls import left_open, middle_of_change, time_above_zero
 from elastic.analysis.locality import matched
+from elastic.analysis.logarithm import log
 from elastic.analysis.reading import select
 from elastic.claims.contract import Epoch, Evidence, Layer, Selection, Source, Split, Variable, Where, claim
-from elastic.claims.scales import is_ratio, log
+from elastic.claims.scales import is_ratio
 from elastic.claims.selection import ended
 from elastic.errors import NotMeasured, OptionError
 

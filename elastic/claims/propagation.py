@@ -15,10 +15,10 @@ from pydantic import Field
 
 from elastic.analysis.depth import separation_law
 from elastic.analysis.falls import epochs_above, middle_of_fall
+from elastic.analysis.logarithm import log
 from elastic.analysis.persistence import depth_of
 from elastic.analysis.slopes import slope
 from elastic.claims.contract import Evidence, Layers, Selection, Split, Variable, Where, claim
-from elastic.claims.scales import log
 from elastic.claims.selection import ended
 
 

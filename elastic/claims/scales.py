@@ -8,6 +8,7 @@ import numpy as np
 import scipy
 import xarray as xr
 
+from elastic.analysis.logarithm import log as log  # where claims of users import it
 from elastic.cube.attributes import bounds_of
 
 #: Correlations closer to ±1 differ only by rounding: Fisher's z is limited there, to 14.2.
@@ -24,16 +25,6 @@ def is_ratio(values: xr.DataArray) -> bool:
     """
     low, high = bounds_of(values.attrs) or (-np.inf, np.inf)
     return low >= 0 and high == np.inf
-
-
-def log(values: xr.DataArray) -> xr.DataArray:
-    """Return natural logarithms, NaN for values of 0 and below.
-
-    >>> log(xr.DataArray([1.0, 0.0, -1.0])).values.tolist()
-    [0.0, nan, nan]
-    """
-    logs: xr.DataArray = xr.apply_ufunc(np.log, values.where(values > 0))
-    return logs
 
 
 def is_bounded(values: xr.DataArray) -> bool:

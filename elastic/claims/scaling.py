@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
+from elastic.analysis.logarithm import log
 from elastic.analysis.slopes import slope
 from elastic.claims.contract import (
     Epoch,
@@ -22,7 +23,6 @@ from elastic.claims.contract import (
     Where,
     claim,
 )
-from elastic.claims.scales import log
 from elastic.claims.selection import axis_of
 from elastic.errors import OptionError
 from elastic.protocol.claims import LEAST_NUMBERS

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from elastic.analysis.logarithm import log
 from elastic.claims.contract import Epoch, Evidence, Layer, Selection, Source, Split, Variable, Where, claim
-from elastic.claims.scales import log
 from elastic.errors import OptionError
 
 Factor = Annotated[float | None, Field(gt=0, description="Bound of the ratio; null: none on this side.")]

@@ -8,9 +8,9 @@ from typing import Annotated
 import xarray as xr
 from pydantic import Field
 
+from elastic.analysis.logarithm import log
 from elastic.analysis.separability import LEAST_PROBES, separability
 from elastic.claims.contract import Epoch, Evidence, Layer, OneLayer, Selection, Split, Variable, Where, claim
-from elastic.claims.scales import log
 from elastic.claims.selection import ended
 from elastic.errors import NotMeasured
 

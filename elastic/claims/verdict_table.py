@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -10,7 +12,7 @@ from rich.text import Text
 from elastic.claims.checked import Checked
 from elastic.claims.decision import INCONCLUSIVE, REFUTED, SUPPORTED
 from elastic.claims.verdicts import ERROR, Finding, Verdict
-from elastic.display.numbers import in_digits
+from elastic.display.numbers import digits_apart, effect_words, ends, in_digits
 from elastic.display.verdicts import SIGNS, adjusted_words, fragile_words
 
 #: The word appears beside sign and colour, so that neither is needed.
@@ -22,9 +24,9 @@ def verdict_table(checked: Checked) -> RenderableType:
     notes = [Text(f"note: {note}", style="yellow") for note in checked.notes]
     if not checked.verdicts:
         return Group(Text(f"{checked.study} has no claims; --claims FILE checks those of another protocol"), *notes)
-    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid = Table.grid(padding=(0, 2, 0, 0), expand=True)
     grid.add_column(no_wrap=True)
-    grid.add_column()
+    grid.add_column(ratio=1)  # all that is left: what rich measures of nested tables is too narrow
     for number, verdict in enumerate(checked.verdicts):
         label = Text(f"{SIGNS[verdict.verdict]} {verdict.verdict}", style=f"bold {COLOURS[verdict.verdict]}")
         grid.add_row(label, Padding(Group(_verdict_lines(verdict), *_late(checked, number)), (0, 0, 1, 0)))
@@ -79,8 +81,7 @@ def _line(finding: Finding, several: bool) -> list[Text]:
         cells.insert(0, Text(SIGNS[finding.verdict], style=COLOURS[finding.verdict]))
     if finding.effect is None:
         return [*cells, Text(finding.reason)]
-    mean, lower, upper = numbers(finding.effect, finding.lower, finding.upper)
-    effect = f"{mean} [{lower}, {upper}]" if finding.seeds > 1 else mean
+    effect = effect_words(finding.effect, finding.lower, finding.upper, finding.seeds)
     shown = Text(effect, style="bold")
     if decides := adjusted_words((finding.lower, finding.upper), finding.adjusted):
         shown.append(f"\n{decides}", style="not bold")
@@ -94,39 +95,16 @@ def region(finding: Finding) -> str:
     >>> region(finding), seeds(finding)
     ('claimed > 1.00', '3 seeds')
     """
-    least, greatest = finding.region
-    if greatest is None:
-        return f"claimed > {number(least)}"
-    if least is None:
-        return f"claimed < {number(greatest)}"
-    low, high = numbers(least, greatest)
-    return f"claimed {low} to {high}"
+    least, greatest = ends(*finding.region)
+    if math.isinf(greatest):
+        return f"claimed > {in_digits(least)}"
+    if math.isinf(least):
+        return f"claimed < {in_digits(greatest)}"
+    digits = digits_apart(least, greatest)
+    return f"claimed {in_digits(least, digits)} to {in_digits(greatest, digits)}"
 
 
 def seeds(finding: Finding) -> str:
     """Return the number of seeds of a finding, and of all seeds if some were left out."""
     count = f"{finding.seeds} seed{'s' if finding.seeds != 1 else ''}"
     return count if finding.seeds == len(finding.per_seed) else f"{finding.seeds} of {len(finding.per_seed)} seeds"
-
-
-def numbers(*values: float | None) -> list[str]:
-    """Format numbers with the digits needed to distinguish them, at least three and at most eight.
-
-    >>> numbers(1.0, 0.999999, 1.000001), numbers(0.5, 2.0)
-    (['1.000000', '0.9999990', '1.000001'], ['0.500', '2.00'])
-    """
-    different = len(set(values))
-    for digits in range(3, 9):
-        texts = [number(value, digits) for value in values]
-        if len(set(texts)) == different:
-            break
-    return texts
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """Format a number as `elastic.display.numbers.in_digits` does; None is ∞.
-
-    >>> number(0.12345), number(2.0), number(None)
-    ('0.123', '2.00', '∞')
-    """
-    return "∞" if value is None else in_digits(value, digits)

@@ -21,7 +21,7 @@ from elastic.analysis.slopes import slope
 from elastic.display.average import over_seeds
 from elastic.display.headline import measured_epochs
 from elastic.display.markdown import inert
-from elastic.display.numbers import with_interval
+from elastic.display.numbers import typeset, with_interval
 from elastic.errors import NotMeasured
 
 #: Most settings of the axes that get sentences.
@@ -102,7 +102,7 @@ def with_depth(analyses: Analyses, where: Where, spell: Spell) -> str:
     how = _sided(change, 1.0, "falls with depth", "grows with depth", "is not shown to fall or grow with depth")
     squared = interval(law["r_squared"])["estimate"].item()
     each = f"×{_estimate(change)} from one hidden layer to the next"
-    return f"At epoch {epoch_label(epoch)}, separation fuzziness {how}: {each} (R² {squared:.2f})."
+    return f"At epoch {epoch_label(epoch)}, separation fuzziness {how}: {each} (R² {typeset(f'{squared:.2f}')})."
 
 
 def in_order(analyses: Analyses, where: Where, spell: Spell) -> str:
@@ -142,7 +142,7 @@ def _reversal(slopes: xr.DataArray) -> str:
     at = over_seeds(1 + crossovers["crossover"].where(crosses), log=True) - 1
     share = float(crossovers["reversed_share"].where(crosses).mean())
     estimate, lower, upper = (float(at[name].clip(min=0)) for name in ("estimate", "lower", "upper"))
-    epoch = with_interval(estimate, lower, upper)
+    epoch = typeset(with_interval(estimate, lower, upper))
     how = "is reversed" if share > MOSTLY else f"is reversed for {share:.0%} of the time (in log epochs)"
     of = "" if count == seeds else f", in {count} of {seeds} seeds,"
     return f"Before epoch {epoch}{of} the order {how}: nc1 rises with depth."
@@ -210,4 +210,4 @@ def _sided(estimates: xr.Dataset, null: float, below: str, above: str, neither: 
 def _estimate(estimates: xr.Dataset, most: float = np.inf) -> str:
     """Format estimate and interval; the interval is clipped to [−most, most]."""
     estimate, lower, upper = (float(estimates[name].clip(-most, most)) for name in ("estimate", "lower", "upper"))
-    return with_interval(estimate, lower, upper)
+    return typeset(with_interval(estimate, lower, upper))

@@ -13,7 +13,7 @@ import xarray as xr
 from elastic.analysis.epochs import epoch_label
 from elastic.analysis.reading import spelled
 from elastic.display.headline import headline, headline_words, of_setting, wide
-from elastic.display.numbers import with_interval
+from elastic.display.numbers import effect_words, typeset, with_interval
 from elastic.display.recorded import SOURCE, settings_glance, study_title
 from elastic.display.style import STYLE
 from elastic.display.verdicts import SIGNS, Verdicts, adjusted_words, fragile_words, read_verdicts
@@ -113,7 +113,7 @@ def _headline(cube: xr.DataTree) -> Iterator[str]:
     if frame.empty:
         yield '<p class="note">Nothing is probed yet.</p>'
         return
-    tables = list(wide(frame, lambda row: with_interval(row.estimate, row.lower, row.upper)))
+    tables = list(wide(frame, lambda row: typeset(with_interval(row.estimate, row.lower, row.upper))))
     for setting, table in tables[:SETTINGS]:
         where = "".join(f"{axis} = {value}, " for axis, value in setting.items())
         yield _table(f"{where}{headline_words(of_setting(frame, setting))}", table)
@@ -170,12 +170,16 @@ def _effect(finding: Mapping[str, Any], several: bool) -> str:
     effect, lower, upper = (_number(finding.get(key)) for key in ("effect", "lower", "upper"))
     setting = ", ".join(f"{axis} = {value}" for axis, value in (finding.get("setting") or {}).items())
     plain, decides = (finding.get("lower"), finding.get("upper")), finding.get("adjusted") or (None, None)
-    text = finding.get("reason") or "; ".join(
-        filter(None, (with_interval(effect, lower, upper), adjusted_words(plain, decides)))
-    )
+    numbers = effect_words(effect, lower, upper, _seeds(finding)), adjusted_words(plain, decides)
+    text = finding.get("reason") or "; ".join(map(typeset, filter(None, numbers)))
     sign = f"{SIGNS.get(str(finding.get('verdict')), '')} " if several else ""
     return f"{sign}{setting}: {text}".lstrip() if setting else str(text)
 
 
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else float("nan")
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _seeds(finding: Mapping[str, Any]) -> int:
+    stated = finding.get("seeds")
+    return stated if isinstance(stated, int) else 1

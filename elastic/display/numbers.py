@@ -1,4 +1,8 @@
-"""Formatting of numbers: few digits, an interval after the estimate."""
+"""Formatting of numbers: few digits, an interval after the estimate.
+
+Terminal, JSON, CSV and LaTeX source have the hyphen of programs before negative numbers, so that they can be pasted and
+parsed. Figures, HTML and Markdown pages have a minus sign: `typeset`.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,12 @@ from elastic.analysis.epochs import epoch_label
 #: Absolute values that are written without an exponent: from the first to below the second.
 LEAST, MOST = 1e-4, 1e5
 
+#: The sign of a negative number in print.
+MINUS = "−"
+
+#: Fewest and most significant digits of numbers that are distinguished.
+FEW, MANY = 3, 8
+
 
 def in_digits(value: float, digits: int = 3) -> str:
     """Format a number with significant digits, without an exponent between 0.0001 and 100,000.
@@ -20,9 +30,11 @@ def in_digits(value: float, digits: int = 3) -> str:
     ('24', '1.10', '0.00012', '1.00e-05', '–')
     >>> in_digits(1957.2), in_digits(-99950), in_digits(99949)
     ('1960', '-1.00e+05', '99900')
+    >>> in_digits(float("inf")), in_digits(float("-inf"))
+    ('∞', '-∞')
     """
     if not math.isfinite(value):
-        return "–" if math.isnan(value) else f"{value:+}"
+        return "–" if math.isnan(value) else "∞" if value > 0 else "-∞"
     if value == 0:
         return "0"
     rounded = float(f"{value:.{digits - 1}e}")
@@ -41,6 +53,62 @@ def with_interval(estimate: float, lower: float, upper: float, digits: int = 3) 
     if math.isnan(lower) or math.isnan(upper):
         return alone
     return f"{alone} [{in_digits(lower, digits)}, {in_digits(upper, digits)}]"
+
+
+def digits_apart(*values: float) -> int:
+    """Return the least number of digits with which different numbers are different texts, at least 3 and at most 8.
+
+    >>> digits_apart(1.0, 0.999999, 1.000001), digits_apart(0.5, 2.0), digits_apart(1.0, 1.0)
+    (7, 3, 3)
+    """
+    different = len(set(values))
+    enough = (n for n in range(FEW, MANY) if len({in_digits(value, n) for value in values}) == different)
+    return next(enough, MANY)
+
+
+def effect_words(effect: float | None, lower: float | None, upper: float | None, seeds: int) -> str:
+    """Format the effect of a finding with its interval over the seeds, with enough digits to distinguish the three.
+
+    Parameters
+    ----------
+    effect
+        None if there is none.
+    lower, upper
+        Ends of the interval; None for an infinite one, which JSON cannot hold.
+    seeds
+        Number of seeds; one has no interval.
+
+    Examples
+    --------
+    >>> effect_words(2.0, None, 3.0, 3), effect_words(2.0, 1.0, None, 3), effect_words(2.0, None, None, 1)
+    ('2.00 [-∞, 3.00]', '2.00 [1.00, ∞]', '2.00')
+    >>> effect_words(None, None, None, 0)
+    '–'
+    """
+    if effect is None:
+        return "–"
+    if seeds < 2:
+        return in_digits(effect)
+    low, high = ends(lower, upper)
+    return with_interval(effect, low, high, digits_apart(effect, low, high))
+
+
+def ends(lower: float | None, upper: float | None) -> tuple[float, float]:
+    """Return the ends of an interval as numbers; None is infinite.
+
+    >>> ends(None, 2), ends(0.5, None)
+    ((-inf, 2), (0.5, inf))
+    """
+    return -math.inf if lower is None else lower, math.inf if upper is None else upper
+
+
+def typeset(number: str) -> str:
+    """Return a formatted number, or an estimate with its interval, with minus signs: for figures, reports and pages.
+
+    >>> typeset(with_interval(-0.5, -1.0, 0.00001))
+    '−0.500 [−1.00, 1.00e−05]'
+    """
+    return number.replace("-", MINUS)
 
 
 def epoch_of(epoch: float | None, epochs: float | None, of: str = " of ") -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from elastic.cube.atomic import read_regular
 from elastic.cube.checked_files import decode_json
-from elastic.display.numbers import in_digits
+from elastic.display.numbers import digits_apart, ends, in_digits
 
 FILE = "claims.json"
 
@@ -18,7 +18,7 @@ FILE = "claims.json"
 SIGNS: Mapping[str, str] = {"supported": "✓", "refuted": "✗", "inconclusive": "?", "error": "!"}
 
 
-def adjusted_words(plain: Sequence[float | None], adjusted: Sequence[float | None]) -> str:
+def adjusted_words(plain: tuple[float | None, float | None], adjusted: tuple[float | None, float | None]) -> str:
     """Describe the adjusted interval that decides; "" if it equals the plain one or there is none.
 
     >>> adjusted_words((1.0, 2.0), (0.5, 3.0)), adjusted_words((1, 2), (1, 2)), adjusted_words((1, 2), (0, None))
@@ -26,8 +26,9 @@ def adjusted_words(plain: Sequence[float | None], adjusted: Sequence[float | Non
     """
     if tuple(plain) == tuple(adjusted) or not any(end is not None for end in adjusted):
         return ""
-    least, greatest = (in_digits(end) if end is not None else "" for end in adjusted)
-    return f"adjusted [{least or '-∞'}, {greatest or '∞'}]"
+    least, greatest = ends(*adjusted)
+    digits = digits_apart(least, greatest)
+    return f"adjusted [{in_digits(least, digits)}, {in_digits(greatest, digits)}]"
 
 
 def fragile_words(seeds: Sequence[Any]) -> str:

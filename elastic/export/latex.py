@@ -13,7 +13,7 @@ from elastic.analysis.epochs import epoch_label
 from elastic.claims.checking import verdicts_on
 from elastic.claims.verdicts import Finding, Verdict
 from elastic.display.headline import headline, headline_words, wide
-from elastic.display.numbers import with_interval
+from elastic.display.numbers import effect_words, with_interval
 from elastic.display.recorded import study_title
 from elastic.display.verdicts import adjusted_words
 from elastic.export.latex_text import escaped, number
@@ -88,23 +88,15 @@ def _claim(verdict: Verdict) -> Iterator[str]:
     for finding in verdict.findings:
         setting = ", ".join(f"{axis} = {value}" for axis, value in finding.setting.items())
         where = f"{escaped(setting)}: " if setting else ""
-        effect = escaped(finding.reason) if finding.effect is None else number(_effect(finding)) + _adjusted(finding)
+        effect = escaped(finding.reason) if finding.effect is None else _effect(finding)
         yield row([first, escaped(finding.verdict), rf"{{\raggedright {where}{effect}\par}}", str(finding.seeds)])
         first = ""
 
 
 def _effect(finding: Finding) -> str:
-    estimate, lower, upper = (_number(end) for end in (finding.effect, finding.lower, finding.upper))
-    return with_interval(estimate, lower, upper)
-
-
-def _adjusted(finding: Finding) -> str:
+    effect = number(effect_words(finding.effect, finding.lower, finding.upper, finding.seeds))
     decides = adjusted_words((finding.lower, finding.upper), finding.adjusted).removeprefix("adjusted ")
-    return f"; adjusted {number(decides.replace('∞', 'inf'))}" if decides else ""
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
+    return f"{effect}; adjusted {number(decides)}" if decides else effect
 
 
 def row(cells: Sequence[str]) -> str:

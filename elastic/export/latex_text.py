@@ -96,11 +96,11 @@ def number(text: str) -> str:
 
     >>> print(number("0.372 [-0.274, 1.20e-05]"))
     $0.372$ $[-0.274,\,1.20 \times 10^{-5}]$
-    >>> number("–"), number("+inf")
-    ('--', '$+\\infty$')
+    >>> number("–"), number("-∞")
+    ('--', '$-\\infty$')
     """
     if text == "–":
         return "--"
     text = re.sub(r"e([+-])0*(\d+)", lambda e: rf" \times 10^{{{'-' if e[1] == '-' else ''}{e[2]}}}", text)
-    text = text.replace("inf", r"\infty").replace(", ", r",\,")
+    text = text.replace("∞", r"\infty").replace(", ", r",\,")
     return " ".join(f"${part}$" for part in text.replace(" [", "\0[").split("\0"))

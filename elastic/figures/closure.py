@@ -13,6 +13,7 @@ from matplotlib.ticker import FuncFormatter
 from elastic.analysis.closure import closure
 from elastic.analysis.reading import select
 from elastic.analysis.step_parts import PARTS
+from elastic.display.numbers import typeset
 from elastic.figures.contract import (
     PAGE,
     asked_width,
@@ -129,7 +130,7 @@ def draw_account(axes: Axes, parts: Mapping[str, xr.DataArray]) -> list[xr.Datas
     epoch_axis(axes, epochs)
     # The sums of the parts are mostly far larger than their sum.
     axes.set_yscale("symlog", linthresh=1)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−")))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: typeset(f"{value:g}")))
     axes.set_xlim(left=float(epochs[0]))
     axes.set_ylabel("change of log(tr Σ_W / tr Σ_B)")
     return drawn

@@ -17,14 +17,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from elastic.analysis.epochs import epoch_label
 from elastic.display.layer_names import short_names
-from elastic.figures.page import has_caption, width_of
+from elastic.figures.page import CAPTION_LETTERS, has_caption, width_of
 from elastic.figures.style import PaperFigure, ink
 
 #: Longest formula that an axis label includes.
 FORMULA = 20
-
-#: Characters of a caption per inch.
-LETTERS = 14
 
 #: Most layers of which every one is labelled, along x and along y.
 NAMED, ROWS = 9, 24
@@ -144,16 +141,24 @@ def log_ticks(axes: Axes, along: str = "y") -> None:
     log_numbers(axes.yaxis if along == "y" else axes.xaxis)
 
 
-def log_numbers(axis: Axis) -> None:
-    """Set tick labels of a logarithmic axis or colour bar that suit its range: decades, or 1, 2 and 5."""
+def log_numbers(axis: Axis, most: int = 8) -> None:
+    """Set tick labels of a logarithmic axis or colour bar that suit its range: decades, or 1, 2 and 5.
+
+    Parameters
+    ----------
+    axis
+        The axis.
+    most
+        Most ticks, about.
+    """
     low, high = axis.get_view_interval()
     decades = np.log10(high / low)
     if decades < 0.7:
-        axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+        axis.set_major_locator(MaxNLocator(min(4, most), steps=[1, 2, 2.5, 5, 10]))
         axis.set_minor_locator(NullLocator())
     else:
         subs = (1, 2, 3, 5) if decades < 1.3 else (1, 2, 5) if decades < 2.2 else (1,)
-        axis.set_major_locator(LogLocator(subs=subs, numticks=8))
+        axis.set_major_locator(LogLocator(subs=subs, numticks=most))
     axis.set_major_formatter(FuncFormatter(_plain))
     axis.set_minor_formatter(NullFormatter())
 
@@ -194,5 +199,6 @@ def caption(drawn: Figure, *lines: str) -> None:
     if isinstance(drawn, PaperFigure):
         drawn.caption_text = text.replace(r"\$", "$")
     if has_caption():
-        wrapped = textwrap.fill(text, width=max(20, int(width_of(drawn) * LETTERS)))
-        drawn.supxlabel(wrapped, x=0.01, ha="left", fontsize=9, color=ink(0.75))
+        joined = text.replace(" %", "\u00a0%")  # a line does not begin with a percent sign
+        wrapped = textwrap.fill(joined, width=max(20, int(width_of(drawn) * CAPTION_LETTERS)))
+        drawn.supxlabel(wrapped.replace("\u00a0", " "), x=0.01, ha="left", fontsize=9, color=ink(0.75))

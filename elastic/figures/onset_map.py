@@ -38,13 +38,17 @@ from elastic.figures.contract import (
     variable_label,
 )
 from elastic.figures.layers import chosen_layers
+from elastic.figures.page import NARROW, asked_width, guest_of, width_of
 from elastic.figures.style import as_pixels
 
 #: Height in inches of a layer, of everything else, and of a panel's title.
 ROW, REST, TITLE = 0.26, 1.7, 0.3
 
-#: Aspect ratio of the colour bar, per panel.
-BAR = 14
+#: Aspect ratio of the colour bar, per panel; and of one below the panels of a narrow figure, which needs more height.
+BAR, BELOW, BELOW_HEIGHT = 14, 20, 0.6
+
+#: Width in inches of the names of layers and the numbers at the side.
+SIDES = 1.4
 
 #: Fewest rows of a panel, and most panels.
 ROWS, PANELS = 3, 4
@@ -98,7 +102,8 @@ def onset_map(
     values, setting = first_setting(values, keep=axis)
     values = measured(chosen_layers(values, layers), "epoch", "layer", *axis)
     panels = panels_of(values, *axis)
-    drawn = canvas(PAGE, REST + len(panels) * (TITLE * len(axis) + ROW * max(ROWS, values.sizes["layer"])))
+    height = REST + len(panels) * (TITLE * len(axis) + ROW * max(ROWS, values.sizes["layer"]))
+    drawn = canvas(PAGE, height + BELOW_HEIGHT * (asked_width(PAGE) <= NARROW))
     share, norm = fraction if threshold is None else None, shared_norm(panels)
     grid = list(np.ravel(drawn.subplots(len(panels), sharex=True)))
     for axes, shown in zip(grid, panels, strict=True):
@@ -158,12 +163,18 @@ def draw_map(axes: Axes, values: xr.DataArray, norm: Normalize) -> QuadMesh:
 
 
 def scale_of(drawn: Figure, cells: QuadMesh, values: xr.DataArray) -> None:
-    """Draw the common colour bar of all panels."""
-    bar = drawn.colorbar(cells, ax=drawn.axes, aspect=BAR * len(drawn.axes), pad=0.03)
+    """Draw the common colour bar of all panels, at their side or below them in a narrow figure."""
+    if below := guest_of(drawn) is None and width_of(drawn) <= NARROW:
+        bar = drawn.colorbar(cells, ax=drawn.axes, location="bottom", aspect=BELOW, pad=0.03)
+    else:
+        bar = drawn.colorbar(cells, ax=drawn.axes, aspect=BAR * len(drawn.axes), pad=0.03)
     bar.set_label(variable_label(values))
     as_pixels(bar)
     if is_positive(values):
-        log_numbers(bar.ax.yaxis)
+        if below:  # beside the names of the layers and the onsets
+            log_numbers(bar.ax.xaxis, max(2, int(2 * (width_of(drawn) - SIDES))))
+        else:
+            log_numbers(bar.ax.yaxis)
 
 
 def cell_edges(axes: Axes, epochs: np.ndarray) -> np.ndarray:

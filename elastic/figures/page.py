@@ -29,6 +29,12 @@ NARROW = 4.6
 #: Letters of a legend per inch, and those that the sample of a line takes.
 LETTERS, SAMPLE = 12, 6
 
+#: The same of the legend above a panel, which is set closer, and per inch of the panel before it is laid out.
+PANEL_LETTERS, PANEL_SAMPLE = 13.5, 5
+
+#: Letters of a caption per inch.
+CAPTION_LETTERS = 14
+
 
 @dataclass
 class Page:
@@ -162,7 +168,7 @@ def guest_of(drawn: object) -> GuestAxes | None:
 def width_of(drawn: Figure) -> float:
     """Return the width of a figure, a subfigure or the user's axes, in inches."""
     if (guest := guest_of(drawn)) is not None:
-        return float(guest.axes[0].get_window_extent().width / cast(Figure, guest.figure).dpi)
+        return inches_of(guest.axes[0])
     return float(drawn.bbox.width / drawn.dpi)
 
 
@@ -222,6 +228,18 @@ def legend(drawn: Figure, handles: Sequence[Any], labels: Sequence[str], title: 
         return
     rows = in_rows(handles, labels, width_of(drawn) * LETTERS)
     drawn.legend(**rows, title=title, loc="outside upper center", columnspacing=1)
+
+
+def panel_legend(axes: Axes, title: str) -> None:
+    """Draw the legend of a panel above it, before the figure is laid out."""
+    rows = in_rows(*axes.get_legend_handles_labels(), inches_of(axes) * PANEL_LETTERS, PANEL_SAMPLE)
+    spacing = {"columnspacing": 0.9, "handlelength": 1.6, "handletextpad": 0.5}
+    axes.legend(**rows, title=title, loc="lower left", bbox_to_anchor=(0, 1), alignment="left", **spacing)
+
+
+def inches_of(axes: Axes) -> float:
+    """Return the width of a panel in inches; before the layout it is a guess."""
+    return float(axes.get_window_extent().width / cast(Figure, axes.figure).dpi)
 
 
 def in_rows(handles: Sequence[Any], labels: Sequence[str], room: float, sample: int = SAMPLE) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from elastic.analysis.epochs import epoch_label
 from elastic.analysis.persistence import depth_of
 from elastic.analysis.reading import read, select
 from elastic.analysis.roles import OUTPUT, roles_of
-from elastic.display.numbers import with_interval
+from elastic.display.numbers import typeset, with_interval
 from elastic.figures.contract import (
     caption,
     colour,
@@ -35,10 +35,14 @@ from elastic.figures.contract import (
     variable_label,
 )
 from elastic.figures.layers import chosen_layers
+from elastic.figures.page import inches_of
 from elastic.figures.points import draw_points
 
 #: Index of the line's colour.
 LINE = 5
+
+#: Width in inches of a panel, before it is laid out, below which intervals have lines of their own in the title.
+ROOM = 2.3
 
 
 @figure()
@@ -115,7 +119,9 @@ def draw_law(axes: Axes, values: xr.DataArray) -> xr.Dataset:
     draw_line(axes, depth, over_seeds(lines, log=True), color=colour(LINE), marker="", zorder=2)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.set(xlabel="depth  $l$")
-    axes.set_title("\n".join((f"epoch {epoch_label(values['epoch'])}", *law_words(fit))), fontsize=9.5)
+    words = "\n".join((f"epoch {epoch_label(values['epoch'])}", *law_words(fit)))
+    words = words if inches_of(axes) > ROOM else words.replace(" [", "\n[").replace(": ", ":\n")
+    axes.set_title(words, fontsize=9.5)
     return estimates
 
 
@@ -141,4 +147,4 @@ def format_estimate(estimates: xr.Dataset) -> str:
     'undefined'
     """
     estimate, lower, upper = (float(estimates[name]) for name in ("estimate", "lower", "upper"))
-    return with_interval(estimate, lower, upper).replace("-", "−") if np.isfinite(estimate) else "undefined"
+    return typeset(with_interval(estimate, lower, upper)) if np.isfinite(estimate) else "undefined"

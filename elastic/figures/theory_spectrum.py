@@ -31,10 +31,8 @@ from elastic.figures.contract import (
     split_words,
 )
 from elastic.figures.layers import chosen_layers
-from elastic.figures.page import in_rows
+from elastic.figures.page import panel_legend
 
-#: Letters of a legend per inch of a panel before its layout, and those that the sample of a line takes.
-LETTERS, SAMPLE = 13.5, 5
 #: Number of epochs and layers drawn by default, evenly spaced.
 EPOCHS, LAYERS = 4, 8
 
@@ -162,10 +160,7 @@ def draw_spectra(axes: Axes, spectra: Mapping[str, xr.DataArray], title: str) ->
     for name, one, look in zip(spectra, estimates, line_styles(len(spectra), ordered=True), strict=True):
         ranks = np.arange(1, one.sizes["component"] + 1)
         draw_line(axes, ranks, one, label=name, markevery=-(-len(ranks) // MARKED), **look)
-    spacing = {"columnspacing": 0.9, "handlelength": 1.6, "handletextpad": 0.5}
-    inches = axes.get_window_extent().width / axes.figure.dpi
-    rows = in_rows(*axes.get_legend_handles_labels(), inches * LETTERS, SAMPLE)
-    axes.legend(**rows, title=title, loc="lower left", bbox_to_anchor=(0, 1), alignment="left", **spacing)
+    panel_legend(axes, title)
     return estimates
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from elastic.cube import write_atomically
 from elastic.display.markdown import inert
-from elastic.display.numbers import in_digits, with_interval
+from elastic.display.numbers import effect_words, typeset
 from elastic.display.recorded import study_title
 from elastic.display.verdicts import SIGNS
 from elastic.errors import StudyError
@@ -169,6 +169,5 @@ def _claim(claim: Mapping[str, Any]) -> str:
 
 def _effect(finding: Mapping[str, Any]) -> str:
     setting = ", ".join(f"{dim} {label}" for dim, label in finding["setting"].items())
-    effect, lower, upper = finding["effect"], finding["lower"], finding["upper"]
-    value = in_digits(effect) if lower is None or upper is None else with_interval(effect, lower, upper)
+    value = typeset(effect_words(finding["effect"], finding["lower"], finding["upper"], finding["seeds"]))
     return inert(f"{setting} {value}" if setting else value)

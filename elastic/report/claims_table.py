@@ -9,7 +9,7 @@ from typing import Any
 
 from elastic.analysis.reading import spelled
 from elastic.claims.verdicts import Finding, Verdict
-from elastic.display.numbers import in_digits, with_interval
+from elastic.display.numbers import effect_words, in_digits, typeset
 from elastic.display.verdicts import SIGNS, adjusted_words, fragile_words
 from elastic.errors import UnknownName
 from elastic.registry import registry
@@ -118,11 +118,11 @@ def _rows(findings: tuple[Finding, ...]) -> Iterator[Row]:
             in_words(finding.setting),
             finding.verdict,
             finding.reason,
-            _effect(finding),
+            typeset(effect_words(finding.effect, finding.lower, finding.upper, finding.seeds)),
             region_in_words(finding.region),
             finding.seeds,
             strip,
-            adjusted_words((finding.lower, finding.upper), finding.adjusted) if finding.seeds > 1 else "",
+            typeset(adjusted_words((finding.lower, finding.upper), finding.adjusted)) if finding.seeds > 1 else "",
         )
 
 
@@ -139,24 +139,14 @@ def region_in_words(region: tuple[float | None, float | None]) -> str:
     """Describe which effects support a claim; "" if unknown.
 
     >>> region_in_words((0.95, None)), region_in_words((None, 0)), region_in_words((-0.1, 0.1))
-    ('above 0.950', 'below 0', 'from -0.100 to 0.100')
+    ('above 0.950', 'below 0', 'from −0.100 to 0.100')
     """
     low, high = region
     if low is not None and high is not None:
-        return f"from {in_digits(low)} to {in_digits(high)}"
+        return f"from {typeset(in_digits(low))} to {typeset(in_digits(high))}"
     if low is None:
-        return "" if high is None else f"below {in_digits(high)}"
-    return f"above {in_digits(low)}"
-
-
-def _effect(finding: Finding) -> str:
-    """Format the estimate and its interval; an open end is infinite."""
-    if finding.effect is None:
-        return "–"
-    if finding.seeds < 2:
-        return in_digits(finding.effect)
-    lower = -math.inf if finding.lower is None else finding.lower
-    return with_interval(finding.effect, lower, math.inf if finding.upper is None else finding.upper)
+        return "" if high is None else f"below {typeset(in_digits(high))}"
+    return f"above {typeset(in_digits(low))}"
 
 
 def strips(findings: Sequence[Finding]) -> list[Strip | None]:

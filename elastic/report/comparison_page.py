@@ -11,6 +11,7 @@ import xarray as xr
 
 from elastic._version import __version__
 from elastic.analysis.reading import spelled
+from elastic.display.numbers import typeset
 from elastic.errors import ElasticError
 from elastic.registry import registry
 from elastic.report.embedded_figures import Picture, picture
@@ -56,6 +57,7 @@ def comparison_page(compared: Compared) -> str:
     )
     style = resources.files("elastic.report").joinpath("templates", "report.css").read_text("utf-8")
     environment.globals |= {"version": __version__, "style": style}
+    environment.filters["typeset"] = typeset
     rows = [(one, *one.means(), setting_words(one)) for one in compared.differences]
     return environment.get_template("comparison.html.j2").render(compared=compared, rows=rows, picture=figure(compared))
 

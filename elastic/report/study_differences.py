@@ -68,8 +68,6 @@ class Difference:
     def text(self) -> str:
         """Format the difference with its interval; a ratio starts with ×."""
         mark = "× " if self.is_ratio else ""
-        if not np.isfinite(self.lower + self.upper):
-            return f"{mark}{in_digits(self.estimate)}"
         return mark + with_interval(self.estimate, self.lower, self.upper)
 
     def means(self) -> tuple[str, str]:

@@ -14,8 +14,9 @@ from elastic.analysis.onset import onset_epoch
 from elastic.analysis.reading import hidden_layers, read
 from elastic.display import conclusion
 from elastic.display.average import seeds_in_words
+from elastic.display.formulas import formula_html, text_html
 from elastic.display.headline import headline_words, of_setting, wide
-from elastic.display.numbers import epochs_of_seeds, with_interval
+from elastic.display.numbers import epochs_of_seeds, typeset, with_interval
 from elastic.errors import NotMeasured
 from elastic.report.claims_table import in_words
 from elastic.report.context import Context
@@ -68,7 +69,7 @@ def numbers(context: Context) -> list[Table]:
 def _numbers(frame: pd.DataFrame) -> Iterator[Table]:
     if frame.empty:
         return
-    tables = list(wide(frame, lambda row: with_interval(row.estimate, row.lower, row.upper)))
+    tables = list(wide(frame, lambda row: typeset(with_interval(row.estimate, row.lower, row.upper))))
     for setting, table in tables[:SETTINGS]:
         where = f"{in_words(setting)}: " if setting else ""
         more = f"; {SETTINGS} of {len(tables)} settings" if len(tables) > SETTINGS else ""
@@ -113,7 +114,7 @@ def _seeds(onset: xr.DataArray, there: xr.DataArray, layer: int) -> list[float]:
 
 @dataclass(frozen=True)
 class Quantity:
-    """One variable: name, meaning, formula, units and cite key of its source."""
+    """One variable: name, meaning and formula as HTML, units and cite key of its source."""
 
     name: str
     meaning: str
@@ -124,10 +125,20 @@ class Quantity:
 
 def quantities(context: Context) -> list[Quantity]:
     """Return the variables of the cube with a formula, in its order, without those of training."""
-    return [
-        Quantity(str(name), *(str(values.attrs.get(fact, "")) for fact in ("long_name", "formula", "units", "source")))
+    variables = {
+        str(name): values.attrs
         for group in context.cube.children.values()
         if group.name != "training"
         for name, values in group.dataset.data_vars.items()
         if "formula" in values.attrs
+    }
+    return [
+        Quantity(
+            name,
+            text_html(str(attrs.get("long_name", ""))),
+            formula_html(str(attrs["formula"]), variables),
+            str(attrs.get("units", "")),
+            str(attrs.get("source", "")),
+        )
+        for name, attrs in variables.items()
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from elastic.display.formulas import ABOVE, BELOW, INDEX_IN_TEXT, NAME, PLAIN, pieces, with_minus, with_spaced_minus
 from elastic.protocol.references import references
 
 #: Characters that underline headings, from the title of a page down.
@@ -14,11 +15,7 @@ LEVELS = "=-~^"
 _SECTION = re.compile(r"^\w[\w ]*\n-{3,}$", re.MULTILINE)
 
 #: Code in one or two backticks and mathematics between dollars, which keep what they hold; and cite keys.
-_MARKED = re.compile(r"``(.+?)``|`([^`]+)`|\$([^$\n]+)\$|(\(?)\b([a-z]+(?:19|20)\d\d[a-z]+)\b", re.DOTALL)
-
-#: What stands below or above the line: in a formula after anything, in running text after one letter or a norm.
-_ANY_INDEX = re.compile(r"([_^])(\{[^{}]*\}|[^\W_]+|[*⊥∞])")
-_INDEX = re.compile(r"(?:(?<=\b[^\W\d_])|(?<=‖))([_^])(\{[^{}]*\}|[^\W_]{1,3}(?!\w)|[*⊥∞])")
+_MARKED = re.compile(r"``(.+?)``|`([^`]+)`|\$([^$]+)\$|(\(?)\b([a-z]+(?:19|20)\d\d[a-z]+)\b", re.DOTALL)
 
 #: Characters that mean something in running text.
 _SPECIAL = re.compile(r"([\\*`|_])")
@@ -86,6 +83,8 @@ def table(rows: Iterable[Sequence[str]], header: Sequence[str] = (), widths: str
 def running(text: str) -> str:
     r"""Return text of a docstring: code and mathematics are kept, all else is plain, with indices below the line.
 
+    >>> running("A $b\n+ c$.")
+    'A :math:`b + c`.'
     >>> running("Pairs of `nc1` and ``v_k``: $v_k$, x_, v_k.")
     'Pairs of `nc1` and ``v_k``: :math:`v_k`, x\\_, v\\ :sub:`k`\\ .'
     """
@@ -94,12 +93,12 @@ def running(text: str) -> str:
         parts.append(_plain_before(text[end : match.start()]))
         parts.append(_kept(match))
         end = match.end()
-    return "".join([*parts, _lowered(text[end:], _INDEX)])
+    return "".join([*parts, _in_text(text[end:])])
 
 
 def _plain_before(text: str) -> str:
     """Return plain text before a mark, which needs a break where a letter touches it."""
-    return _lowered(text, _INDEX) + ("\\ " if text and text[-1].isalnum() else "")
+    return _in_text(text) + ("\\ " if text and text[-1].isalnum() else "")
 
 
 def _kept(match: re.Match[str]) -> str:
@@ -107,7 +106,7 @@ def _kept(match: re.Match[str]) -> str:
     if key is not None:
         return bracket + paper(key, as_key=bool(bracket))
     if mathematics is not None:
-        return f":math:`{mathematics}`"
+        return f":math:`{' '.join(mathematics.split())}`"  # a formula may be broken into lines
     return f"``{literal}``" if literal is not None else f"`{name}`"
 
 
@@ -170,31 +169,17 @@ def formula(text: str, names: Iterable[str] = ()) -> str:
 
     Examples
     --------
-    >>> print(formula("mean_{j≠k} V_jk / nc1", ["nc1"]))
-    mean\ :sub:`j≠k`\  V\ :sub:`jk`\  / :ref:`nc1 <metric-nc1>`
+    >>> print(formula("mean_{j≠k} V_jk - 1 / nc1", ["nc1"]))
+    mean\ :sub:`j≠k`\  V\ :sub:`jk`\  − 1 / :ref:`nc1 <metric-nc1>`
     """
-    known = set(names)
-    pieces = re.split(r"(\b[A-Za-z]\w{2,}\b)", text) if known else [text]
-    return "".join(
-        f":ref:`{p} <metric-{p}>`" if p in known else _lowered(p, _ANY_INDEX) for p in _joined(pieces, known)
-    )
+    return _marked_up((kind, piece if kind == NAME else with_minus(piece)) for kind, piece in pieces(text, set(names)))
 
 
-def _joined(pieces: Sequence[str], known: set[str]) -> list[str]:
-    """Return pieces with those that are no names joined again: what stands below a symbol stays beside it."""
-    joined: list[str] = []
-    for piece in pieces:
-        if joined and piece not in known and joined[-1] not in known:
-            joined[-1] += piece
-        else:
-            joined.append(piece)
-    return joined
+def _in_text(text: str) -> str:
+    """Return running text with indices set so; a hyphen between blanks is a minus sign."""
+    return _marked_up(pieces(with_spaced_minus(text), marks=INDEX_IN_TEXT))
 
 
-def _lowered(text: str, marks: re.Pattern[str]) -> str:
-    parts, end = [], 0
-    for match in marks.finditer(text):
-        role = "sub" if match[1] == "_" else "sup"
-        parts += [escaped(text[end : match.start()]), f"\\ :{role}:`{escaped(match[2].strip('{}'))}`\\ "]
-        end = match.end()
-    return "".join([*parts, escaped(text[end:])])
+def _marked_up(parts: Iterable[tuple[str, str]]) -> str:
+    marked = {NAME: ":ref:`{0} <metric-{0}>`", BELOW: "\\ :sub:`{}`\\ ", ABOVE: "\\ :sup:`{}`\\ ", PLAIN: "{}"}
+    return "".join(marked[kind].format(piece if kind == NAME else escaped(piece)) for kind, piece in parts)

@@ -2,6 +2,8 @@
 
 import io
 from dataclasses import replace
+from html import unescape
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -9,6 +11,10 @@ from rich.console import Console
 from elastic.claims.checked import Checked
 from elastic.claims.verdict_table import verdict_table
 from elastic.claims.verdicts import Finding, Verdict, unmeasured
+from elastic.display.html import claims_html
+from elastic.export import latex
+from elastic.publishing.results_index import Entry, index_of
+from elastic.report.claims_table import claims_table
 
 
 def finding(verdict, setting=None, reason="", left_out=0):
@@ -90,3 +96,30 @@ def test_the_interval_that_decides_and_fragile_verdicts_are_told_everywhere():
         for words in ("1.50 [1.25, 1.75]", "adjusted [1.12, 1.88]", "fragile: another verdict without seed 1"):
             assert words in text
     assert "typical seed" in printed(checked)
+
+
+@pytest.mark.parametrize(
+    ("ends", "of_programs", "of_print", "of_latex"),
+    [
+        ((None, -1.0), "-2.00 [-∞, -1.00]", "−2.00 [−∞, −1.00]", r"$-2.00$ $[-\infty,\,-1.00]$"),
+        ((-3.0, None), "-2.00 [-3.00, ∞]", "−2.00 [−3.00, ∞]", r"$-2.00$ $[-3.00,\,\infty]$"),
+        ((-2.00002, -1.99999), "-2.00000 [-2.00002, -1.99999]", "−2.00000 [−2.00002, −1.99999]", r"$-2.00000$"),
+    ],
+)
+def test_an_effect_and_its_interval_are_spelled_alike_wherever_verdicts_are_shown(
+    ends, of_programs, of_print, of_latex, monkeypatch
+):
+    below = Finding({}, "supported", "", -2.0, *ends, (None, -0.5), 3, [-2.0] * 3, adjusted=(None, -0.75))
+    verdict = Verdict("one", "it falls", "he2023law", "slope", {}, "supported", (below,))
+    text = printed(replace(CHECKED, verdicts=(verdict,)), width=120)
+    assert all(words in text for words in (of_programs, "claimed < -0.500", "adjusted [-∞, -0.750]"))
+    assert f"{of_print}; adjusted [−∞, −0.750]" in claims_html([verdict.to_json()], "")
+    (claim,) = claims_table(SimpleNamespace(verdicts=[verdict], standing=None, unchecked="", recorded=False)).claims
+    (row,) = claim.rows
+    assert (row.effect, row.adjusted, row.region) == (of_print, "adjusted [−∞, −0.750]", "below −0.500")
+    assert of_print in unescape(
+        index_of([Entry("one", "?", (verdict.to_json(),), True, 1.0, 1, "0" * 64, False, False)])
+    )
+    monkeypatch.setattr(latex, "verdicts_on", lambda *_, **__: (verdict,))
+    study = SimpleNamespace(claims=[verdict], facts={"protocol": {"name": "one"}}, name="one", digest="0" * 64)
+    assert of_latex in latex.claims_table(study, None)

@@ -301,7 +301,7 @@ def test_the_conclusion_says_what_is_so():
     assert "nc1 fell in 3 and rose in 0 of 3 hidden layers: ×0.250 [0.250, 0.250] in hidden_1, ×0.0625" in text
     assert "separation fuzziness falls with depth: ×0.500" in text
     assert "locality is greater in the layers that are more collapsed" in text
-    assert "-1.00 [-1.00, -1.00]" in text
+    assert "−1.00 [−1.00, −1.00]" in text
 
 
 def test_the_conclusion_says_the_opposite_of_the_opposite():

@@ -78,8 +78,9 @@ def test_a_dark_figure_of_a_column_has_its_width_and_all_can_be_read(study, name
     assert dim <= {"black"}  # the dashes on a colour bar, which has its own light edge
 
 
-def test_a_legend_fits_a_narrow_figure(study):
-    assert unreadable(drawn_of("training_curves", study, width=2.8)) == []
+@pytest.mark.parametrize("name", ["training_curves", "onset_map", "separation_law", "theory_spectrum"])
+def test_a_narrow_figure_can_be_read(study, name):
+    assert unreadable(drawn_of(name, study, width=2.5)) == []
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -53,7 +53,8 @@ def test_without_nc1_there_is_no_table():
 
 def test_quantities_are_the_variables_with_a_formula_but_for_those_of_training():
     tree = cube(COURSES)
-    tree["collapse"]["nc1"].attrs = {"long_name": "NC1", "formula": "tr(Σ_W Σ_B⁺)/K", "units": "1"}
+    tree["collapse"]["nc1"].attrs = {"long_name": "NC1", "formula": "tr(Σ_W Σ_B⁺)/K < 1 - b", "units": "1"}
     tree["training"]["status"].attrs = {"formula": "0, 1 or 2"}
     (quantity,) = quantities(context(tree=tree))
-    assert (quantity.name, quantity.formula, quantity.source) == ("nc1", "tr(Σ_W Σ_B⁺)/K", "")
+    formula = "tr(Σ<sub>W</sub> Σ<sub>B</sub>⁺)/K &lt; 1 − b"
+    assert (quantity.name, quantity.formula, quantity.source) == ("nc1", formula, "")

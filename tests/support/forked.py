@@ -210,7 +210,7 @@ def _main(stderr: Connection, terminal, arguments, cwd):
     stderr.close()
     if shown:
         os.close(shown)
-        sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))
     os.chdir(cwd)
     sys.argv = ["elastic", *arguments]
     from elastic.__main__ import main

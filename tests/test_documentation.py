@@ -120,7 +120,8 @@ def test_the_tutorial_of_a_protocol_runs(tmp_path, monkeypatch, capsys):
 
 #: What stands before the examples of the callbacks: a module, a model, samples and the trainers' settings.
 CALLBACKS = """
-import torch, lightning
+import torch, lightning, types
+from support.few_metrics import leave_few
 from torch import nn
 from sklearn.datasets import load_digits
 
@@ -141,6 +142,7 @@ class Module(lightning.LightningModule):
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
+leave_few(types.SimpleNamespace(delitem=dict.pop))
 module = Module()
 loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=20, shuffle=True)
 """

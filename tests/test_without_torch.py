@@ -106,11 +106,11 @@ class Told:
 
 
 @pytest.fixture(scope="module")
-def read(finished_study, tmp_path_factory):
+def read(study_of_few, tmp_path_factory):
     """Return what commands answered, by their first word, and facts of a study: all of one process that only reads."""
     folder = tmp_path_factory.mktemp("read")
-    shutil.copytree(finished_study.folder, folder / "small")
-    shutil.copytree(finished_study.folder, folder / "unsealed")
+    shutil.copytree(study_of_few.folder, folder / "small")
+    shutil.copytree(study_of_few.folder, folder / "unsealed")
     (folder / "unsealed/manifest.sha256").unlink()
     (folder / "claims.yaml").write_text(CLAIMS)
     study, claims = str(folder / "small"), str(folder / "claims.yaml")
@@ -148,9 +148,9 @@ def test_a_reading_installation_has_all_that_elastic_needs_but_what_runs_studies
     assert set(project["dependency-groups"]["reading"]) < set(project["project"]["dependencies"])
 
 
-def test_a_study_is_read_without_torch_from_its_cube_and_from_its_journals(read, finished_study):
+def test_a_study_is_read_without_torch_from_its_cube_and_from_its_journals(read, study_of_few):
     _, (sums, *facts, sums_of_journals) = read
-    cube = finished_study.cube
+    cube = study_of_few.cube
     groups = (("collapse", "nc1"), ("elasticity", "locality"))
     assert sums == sums_of_journals == [float(cube[group].dataset[name].sum()) for group, name in groups]
     assert facts == [6, True, ["done", "done"]]

@@ -55,7 +55,8 @@ def test_a_process_that_waits_to_seal_says_for_whom_and_seals_then(tmp_path):
     np.testing.assert_array_equal(xr.open_datatree(tmp_path / "cube.zarr", engine="zarr")["nc1"], [1.0, 2.0])
 
 
-@pytest.mark.parametrize("patience", [0.0, 0.5])
+# As soon as it has said that it waits, in tests/cube/test_locks_without_flock.py by default.
+@pytest.mark.parametrize("patience", [pytest.param(0.0, marks=pytest.mark.long), 0.3])
 def test_ctrl_c_ends_the_wait_and_nothing_is_sealed(tmp_path, patience):
     with started(OWNER, tmp_path) as owner:
         assert owner.stdout.readline() == "owned\n"

@@ -109,27 +109,44 @@ def chromium():
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def tab(chromium):
+    """Return the one tab of the browser: a new one for each test takes longer than the page in it."""
+    context = chromium.new_context()
+    context.set_default_timeout(10_000)
+    return context.new_page()
+
+
 @pytest.fixture
-def opened(chromium):
-    """Return a function that opens a file and gives the page; at the end nothing may have been told or asked for."""
-    contexts, collected = [], []
+def opened(tab):
+    """Return a function that opens a file and gives the page; at the end nothing may have been told or asked for.
 
-    def open_file(path, *, width=1280, scheme="light"):
-        context = chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
-        contexts.append(context)
-        context.set_default_timeout(10_000)
-        page = context.new_page()
-        page.on("console", lambda message: collected.append(message.text))
-        page.on("pageerror", lambda error: collected.append(str(error)))
-        page.on(
-            "request",
-            lambda r: None if r.url == path.as_uri() or r.url.startswith("data:") else collected.append(r.url),
-        )
-        page.goto(path.as_uri())
-        page.wait_for_selector("#courses svg")
-        return page
+    A test that reads what no other test changes asks for no new load of a page that is open already.
+    """
+    collected, allowed = [], set()
 
+    def request(one):
+        if one.url not in allowed and not one.url.startswith("data:"):
+            collected.append(one.url)
+
+    listeners = {
+        "console": lambda message: collected.append(message.text),
+        "pageerror": lambda error: collected.append(str(error)),
+        "request": request,
+    }
+
+    def open_file(path, *, width=1280, scheme="light", anew=True):
+        allowed.add(path.as_uri())
+        tab.set_viewport_size({"width": width, "height": 800})
+        tab.emulate_media(media="screen", color_scheme=scheme)
+        if anew or tab.url != path.as_uri():
+            tab.goto(path.as_uri())
+        tab.wait_for_selector("#courses svg")
+        return tab
+
+    for event, listener in listeners.items():
+        tab.on(event, listener)
     yield open_file
-    for browser_context in contexts:
-        browser_context.close()
+    for event, listener in listeners.items():
+        tab.remove_listener(event, listener)
     assert collected == []

@@ -14,6 +14,8 @@ MATRIX = "#responses g.mark-rect[class*=cells] path"
 TEXTS = "els => els.map(el => el.textContent)"
 FILLS = "els => els.map(el => el.getAttribute('fill'))"
 PATHS = "els => els.map(el => el.getAttribute('d'))"
+FIELD = """el => [[...el.labels].map(label => label.innerText.trim()).join(''), el === document.activeElement,
+  getComputedStyle(el).outlineStyle]"""
 RATIO = """([text, on]) => {
   const light = colour => { const [r, g, b] = colour.match(/[\\d.]+/g).slice(0, 3).map(c => c / 255)
     .map(c => c <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4); return .2126 * r + .7152 * g + .0722 * b; };
@@ -153,7 +155,7 @@ def test_what_is_shown_can_be_saved_as_a_picture_on_paper_and_as_its_numbers(ope
 
 
 def test_figures_are_dark_on_a_dark_page_and_light_on_paper(opened, report):
-    page = opened(report, scheme="dark")
+    page = opened(report, scheme="dark", anew=False)
     figure = page.locator("figure img").first
     assert corner(figure) == (27, 30, 34)
     page.emulate_media(media="print")
@@ -164,7 +166,9 @@ def test_figures_are_dark_on_a_dark_page_and_light_on_paper(opened, report):
 
 def corner(element):
     """Return red, green and blue of a pixel near the corner of what an element shows."""
-    drawn = imread(io.BytesIO(element.screenshot()))
+    element.scroll_into_view_if_needed()
+    box = element.bounding_box()
+    drawn = imread(io.BytesIO(element.page.screenshot(clip={**box, "width": 8, "height": 8})))
     return tuple(round(255 * float(part)) for part in drawn[4, 4, :3])
 
 
@@ -178,18 +182,18 @@ def test_all_is_reached_by_keyboard_and_every_input_has_a_label(opened, report):
     inputs = page.locator("input, select")
     assert inputs.count() == 8
     for number in range(inputs.count()):
-        field = inputs.nth(number)
-        assert field.evaluate("el => [...el.labels].map(label => label.innerText.trim()).join('')")
-        field.focus()
+        inputs.nth(number).focus()
         page.keyboard.press("Shift+Tab")
         page.keyboard.press("Tab")
-        assert field.evaluate("el => el === document.activeElement")
-        assert field.evaluate("el => getComputedStyle(el).outlineStyle") != "none"
+        label, is_reached, outline = inputs.nth(number).evaluate(FIELD)
+        assert label
+        assert is_reached
+        assert outline != "none"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_what_is_behind_it(opened, report, scheme):
-    page = opened(report, scheme=scheme)
+    page = opened(report, scheme=scheme, anew=False)
     page.eval_on_selector_all("details", "els => els.forEach(el => el.open = true)")
     text = "h1, h2, h3, p, a, dt, dd, th, td, caption, code, summary, li, .verdict, .meta, .vega-bind-name, figcaption"
     assert page.evaluate(RATIO, [text, 4.5]) == []
@@ -219,7 +223,7 @@ def test_a_phone_scrolls_one_way_and_stacks_the_charts(opened, report):
 
 
 def test_charts_follow_the_width_of_the_window(opened, report):
-    page = opened(report)
+    page = opened(report, anew=False)
     matrix, course = (page.locator(f"#responses g.{name}_group").bounding_box() for name in ("matrix", "course"))
     assert course["x"] > matrix["x"] + matrix["width"] / 2
     before = page.locator("#responses svg").bounding_box()["width"]
@@ -257,12 +261,11 @@ JUPYTERLAB = """<style>.jp-OutputArea-output dl, .jp-OutputArea-output dt, .jp-O
 LINES = "els => els.map(el => el.offsetHeight / parseFloat(getComputedStyle(el).lineHeight))"
 
 
-def test_jupyterlab_does_not_break_the_names_of_the_summary_into_letters(chromium, finished_study):
-    page = chromium.new_page()
-    page.set_content(f'{JUPYTERLAB}<div class="jp-OutputArea-output">{finished_study._repr_html_()}</div>')
-    lines = page.eval_on_selector_all("dt", LINES)
-    beside = page.eval_on_selector_all("dt", "els => els.map(el => el.offsetTop === el.nextElementSibling.offsetTop)")
-    page.close()
+def test_jupyterlab_does_not_break_the_names_of_the_summary_into_letters(tab, finished_study):
+    tab.goto("about:blank")
+    tab.set_content(f'{JUPYTERLAB}<div class="jp-OutputArea-output">{finished_study._repr_html_()}</div>')
+    lines = tab.eval_on_selector_all("dt", LINES)
+    beside = tab.eval_on_selector_all("dt", "els => els.map(el => el.offsetTop === el.nextElementSibling.offsetTop)")
     assert len(lines) > 3
     assert max(lines) < 1.5
     assert all(beside)

@@ -32,7 +32,6 @@ SETTINGS = ("training.epochs=3", "probes.elasticity=null", "axes.seed=[0, 1, 2]"
 SEEDS = 3
 
 ROOT = Path(elastic.__file__).parents[1]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 STOPPED = "elastic: stopped; run the same command to resume"
 
@@ -358,9 +357,9 @@ def arguments(folder, *options):
     return ["run", studies.write(folder), "--out", folder / "results", *words, *options]
 
 
-def elastic_run(folder, *options):
+def elastic_run(folder, *options, terminal=None):
     """Run an `elastic run` of long runs; used as a context manager."""
-    return forked.started(*arguments(folder, *options), cwd=folder)
+    return forked.started(*arguments(folder, *options), cwd=folder, terminal=terminal)
 
 
 def read_until(process, words, times=1):
@@ -406,8 +405,7 @@ def test_sigterm_ends_workers_after_the_epoch_and_says_how_to_go_on(tmp_path):
 def test_a_terminal_that_is_closed_ends_a_study_after_the_epoch(tmp_path):
     """What it writes to the terminal from then on fails."""
     master, slave = os.openpty()
-    command = [sys.executable, "-m", "elastic", *arguments(tmp_path)]
-    with processes.started(command, env=ENVIRONMENT, cwd=tmp_path, stderr=slave, stdout=slave) as running:
+    with elastic_run(tmp_path, terminal=slave) as running:
         os.close(slave)
         while b"test accuracy" not in os.read(master, 4096):
             pass

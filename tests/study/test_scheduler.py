@@ -94,7 +94,7 @@ def test_a_scheduler_that_goes_away_is_told_and_nothing_is_lost(tmp_path, cluste
 
 
 def test_a_scheduler_that_does_not_answer_is_the_users_mistake(tmp_path, monkeypatch):
-    monkeypatch.setattr(scheduler, "PATIENCE", 0.5)
+    monkeypatch.setattr(scheduler, "PATIENCE", 0.1)
     with pytest.raises(OptionError, match="`scheduler` should be the address of a dask scheduler that answers"):
         studies.run(tmp_path, *SETTINGS, scheduler="tcp://127.0.0.1:9")
 

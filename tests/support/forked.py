@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
@@ -52,13 +53,46 @@ class Worker:
         self._process.kill()
 
 
+class WorkerOfCommand:
+    """A worker that a forked command forks in its turn, with what its owner needs of `subprocess.Popen`.
+
+    Like an interpreter that the owner starts, it has none of its owner's files open but its end of the pipe.
+    """
+
+    def __init__(self, connection, environment):
+        self.returncode = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                os.closerange(3, connection.fileno())
+                os.closerange(connection.fileno() + 1, 1024)
+                _work(connection, environment)
+            finally:
+                os._exit(70)
+
+    def poll(self):
+        if self.returncode is None and (ended := os.waitpid(self.pid, os.WNOHANG))[0]:
+            self.returncode = os.waitstatus_to_exitcode(ended[1])
+        return self.returncode
+
+    def wait(self, timeout=None):
+        while self.poll() is None:
+            time.sleep(0.001)
+        return self.returncode
+
+    def kill(self):
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+
 class Forked:
     """A command that runs in a forked process, with what a test needs of `subprocess.Popen`."""
 
-    def __init__(self, arguments, cwd):
+    def __init__(self, arguments, cwd, terminal):
         context = _server()
         ours, theirs = context.Pipe(duplex=False)
-        target = (theirs, [str(part) for part in arguments], str(cwd))
+        shown = terminal and context.reducer.DupFd(terminal)
+        target = (theirs, shown, [str(part) for part in arguments], str(cwd))
         with theirs, ours:
             self._process = context.Process(target=_main, args=target, daemon=False)
             self._process.start()
@@ -80,10 +114,14 @@ class Forked:
 
 
 @contextmanager
-def started(*arguments, cwd, limit=processes.LIMIT):
-    """Run ``elastic`` with arguments in a forked process; kill its group after the block, or when its time is over."""
+def started(*arguments, cwd, terminal=None, limit=processes.LIMIT):
+    """Run ``elastic`` with arguments in a forked process; kill its group after the block, or when its time is over.
+
+    Its workers are forked from it. What it writes goes to a terminal, if one is given by its descriptor; else what it
+    writes to standard error is read by the test.
+    """
     with processes.default_signals():
-        process = Forked(arguments, cwd)
+        process = Forked(arguments, cwd, terminal)
     overdue = threading.Event()
 
     def stop():
@@ -160,17 +198,23 @@ def _work(connection: Connection, environment):
     work_for(connection)
 
 
-def _main(stderr: Connection, arguments, cwd):
+def _main(stderr: Connection, terminal, arguments, cwd):
     os.setsid()
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, set())
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    os.dup2(stderr.fileno(), 2)
+    shown = terminal and terminal.detach()
+    os.dup2(shown or os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(shown or stderr.fileno(), 2)
     stderr.close()
+    if shown:
+        os.close(shown)
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))
     os.chdir(cwd)
     sys.argv = ["elastic", *arguments]
     from elastic.__main__ import main
+    from elastic.study.executors import worker_process
 
+    worker_process._started = WorkerOfCommand
     main()

@@ -28,8 +28,8 @@ SLEEP = [sys.executable, "-c", "print('here', flush=True); import time; time.sle
 
 def test_a_process_that_hangs_is_killed_and_a_read_from_it_ends():
     with (
-        pytest.raises(AssertionError, match="killed after 2 s"),
-        processes.started(SLEEP, limit=2, stdout=subprocess.PIPE) as hanging,
+        pytest.raises(AssertionError, match="killed after 1 s"),
+        processes.started(SLEEP, limit=0.6, stdout=subprocess.PIPE) as hanging,
     ):
         hanging.stdout.read()
     assert hanging.returncode == -signal.SIGKILL

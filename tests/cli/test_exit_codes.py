@@ -215,7 +215,7 @@ def test_a_reader_that_has_gone_ends_a_command_without_an_error(monkeypatch, cap
     """As in `elastic list | head`, where the pipe is closed before the last of the output is written."""
     reading, writing = os.pipe()
     os.close(reading)
-    with open(writing, "w", encoding="utf-8") as pipe:
+    with os.fdopen(writing, "w", encoding="utf-8") as pipe:
         monkeypatch.setattr(sys, "stdout", pipe)
         monkeypatch.setattr(cli, "cli", lambda **_: pipe.write("the last line"))
         assert ending.run_to_its_end(lambda stop: None) == 0

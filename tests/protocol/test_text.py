@@ -62,7 +62,9 @@ def test_a_file_that_is_no_plain_mapping_is_refused_at_its_place(files, content,
 @pytest.mark.parametrize("error", [TypeError("of the parser"), AttributeError("of the parser")])
 def test_an_error_of_the_parser_is_a_mistake_in_the_text(error, monkeypatch):
     monkeypatch.setattr(YAML, "parse", lambda self, text: exec("raise error", {"error": error}))
-    with pytest.raises(ProtocolError, match="the protocol should be YAML 1.2; found a part that is not .of the parser"):
+    with pytest.raises(
+        ProtocolError, match=r"the protocol should be YAML 1\.2; found a part that is not .of the parser"
+    ):
         tree_of("a: 1")
 
 

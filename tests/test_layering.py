@@ -7,11 +7,14 @@ stay inside their own, those inside functions too.
 from __future__ import annotations
 
 import ast
+import builtins
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -273,3 +276,57 @@ def test_only_few_packages_set_random_states():
 def test_no_module_is_a_grab_bag():
     names = {part for module in modules() for part in module.split(".")}
     assert not names & {"utils", "util", "helpers", "helper", "misc", "common", "manager", "tools"}
+
+
+# References in docstrings, which the site shows as code where they lead nowhere
+
+
+def names_of(tree: ast.Module) -> set[str]:
+    """Return the names that a module defines or imports outside its functions, and those of its methods."""
+    names, waiting = set(), list(tree.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            names |= {target.id for target in getattr(node, "targets", None) or [node.target] if hasattr(target, "id")}
+        waiting += [] if isinstance(node, ast.FunctionDef) else getattr(node, "body", [])
+    return names
+
+
+def docstrings_of(tree: ast.Module) -> Iterator[str]:
+    waiting: list[Any] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield ast.get_docstring(node, clean=False) or ""
+        waiting += [inner for inner in node.body if isinstance(inner, ast.FunctionDef | ast.ClassDef)]
+
+
+def lost_references(docstring: str, names: set[str]) -> list[str]:
+    """Return the references to classes (`Recorder`) and to what is in elastic (`elastic.run`) that lead nowhere."""
+    references = re.findall(r"(?<!`)`~?((?:elastic\.|[A-Z][a-z])[\w.]*)`(?!`)", docstring)
+    return [name for name in references if not {*name.removeprefix("elastic.").split(".")} <= names]
+
+
+@cache
+def all_names() -> set[str]:
+    names = set(elastic.__all__) | set(dir(builtins))
+    for module, tree in modules().items():
+        names |= names_of(tree) | set(module.split("."))
+    return names
+
+
+def test_references_in_docstrings_name_what_is_there():
+    lost = {
+        module: names
+        for module, tree in modules().items()
+        if (names := [name for text in docstrings_of(tree) for name in lost_references(text, all_names())])
+    }
+    assert lost == {}
+
+
+def test_a_reference_that_leads_nowhere_is_seen():
+    text = "`Recorder`, ``Nothing``, `RecordingCallbak`, `elastic.runn`, `elastic.errors.ElasticError.exit_code`, `x`"
+    assert lost_references(text, all_names()) == ["RecordingCallbak", "elastic.runn"]

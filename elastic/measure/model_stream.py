@@ -83,7 +83,7 @@ class ModelStream:
     def _read(self, batch: Any, count: int) -> dict[str, Tensor]:
         """Return the features of one batch."""
         inputs = inputs_of(batch) if self.forward is None else batch
-        whole = isinstance(inputs, Tensor) and self.forward is None
+        whole = isinstance(inputs, Tensor)
         with torch.no_grad(), uncompiled(), _explained(self.forward):
             inputs = placed(inputs, self._device, self._type(inputs, whole))
             self._view.batch = None if whole else Table(inputs, count)

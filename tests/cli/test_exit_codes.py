@@ -14,7 +14,7 @@ import pytest
 from support import processes, studies
 
 import elastic
-from elastic import cli, listing
+from elastic import cli, ending, listing
 from elastic.__main__ import main
 from elastic.errors import Stopped
 
@@ -209,6 +209,17 @@ def test_closed_streams_lead_nowhere(command, monkeypatch):
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         assert stream.name == os.devnull
         stream.close()
+
+
+def test_a_reader_that_has_gone_ends_a_command_without_an_error(monkeypatch, capfd):
+    """As in `elastic list | head`, where the pipe is closed before the last of the output is written."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w", encoding="utf-8") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        monkeypatch.setattr(cli, "cli", lambda **_: pipe.write("the last line"))
+        assert ending.run_to_its_end(lambda stop: None) == 0
+    assert capfd.readouterr().err == ""
 
 
 # Terminals that lack characters

@@ -10,7 +10,8 @@ from support import processes
 
 import elastic
 from elastic.cube import Journal, remove_partials, write_atomically, write_layout
-from elastic.errors import StudyError
+from elastic.cube.atomic import translate_os_errors
+from elastic.errors import Damaged, StudyError
 
 ROOT = Path(elastic.__file__).parents[1]
 
@@ -62,6 +63,13 @@ def test_a_read_only_folder_is_told(tmp_path, monkeypatch, number):
         write_atomically(tmp_path / "c.json", b"new")
 
 
+@pytest.mark.parametrize(("number", "kind"), [(errno.EISDIR, Damaged), (errno.EACCES, StudyError)])
+def test_a_file_that_may_not_be_read_is_not_damaged(number, kind):
+    with pytest.raises(StudyError) as caught, translate_os_errors(Path("a.json"), "be readable"):
+        failing(number)()
+    assert type(caught.value) is kind
+
+
 def test_a_file_in_the_place_of_a_folder_is_told(tmp_path):
     (tmp_path / "results").write_text("a file")
     with pytest.raises(StudyError, match=r"try another place .*: a file has this name"):
@@ -104,7 +112,8 @@ import resource, sys
 from pathlib import Path
 import numpy as np, xarray as xr
 from elastic.cube import is_sealed, seal, verify_manifest, write_atomically
-from elastic.errors import StudyError
+from elastic.cube.atomic import translate_os_errors
+from elastic.errors import Damaged, StudyError
 
 folder = Path(sys.argv[1])
 small = xr.DataTree.from_dict({"/training": xr.Dataset({"loss": (("seed",), np.arange(2.0))})})

@@ -115,6 +115,13 @@ def test_another_replay_is_reported_with_what_differs_and_by_how_much(journal, l
     assert files(journal.folder) == before
 
 
+def test_of_another_arithmetic_too_a_replay_may_differ_by_rounding_alone(journal, layout, make_record):
+    record = make_record(layout, 0)
+    journal.append(0, record)
+    with pytest.raises(NotReproduced):
+        Journal(journal.run_folder, layout, rounded=True).append(0, {**record, "training/learning_rate": np.nan})
+
+
 def test_a_zero_of_another_sign_is_not_the_same_bytes(journal, layout, make_record):
     record = make_record(layout, 1)
     journal.append(1, {**record, "training/learning_rate": 0.0})

@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support import processes
 from support.locks_alone import LOCKS_ALONE
 
 import elastic
+from elastic.cube import owner as owners
 from elastic.cube import run_lock
 from elastic.errors import RunBusy, StudyError
 
@@ -70,3 +72,9 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", fail)
     with pytest.raises(StudyError, match="Read-only file system"), run_lock(tmp_path):
         raise AssertionError("owned without a lock")
+
+
+def test_where_processes_cannot_be_looked_up_none_is_known_to_have_ended(monkeypatch):
+    assert owners.has_ended(2**30, "")
+    monkeypatch.setattr(owners, "os", SimpleNamespace(name="nt"))
+    assert not owners.has_ended(2**30, "")

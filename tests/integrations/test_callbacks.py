@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import math
 import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
+import numpy as np
 import pytest
 import torch
 from support import forked
@@ -15,9 +19,11 @@ from support.digit_trainings import Net, arguments
 from torch import nn
 
 import elastic
-from elastic.errors import ElasticError, ModelError
+from elastic.cube.names import STATUS, Status
+from elastic.cube.ownership import LOCK, is_alive
+from elastic.errors import ElasticError, ModelError, NotReproduced
 from elastic.integrations.trained_model import check_whole, own_forward
-from elastic.integrations.training_run import TrainingRun
+from elastic.integrations.training_run import TrainingRun, _given
 
 FOLDER = Path(elastic.__file__).parent / "integrations"
 NAMES = ("lightning", "transformers")
@@ -92,6 +98,34 @@ def test_samples_to_train_on_are_asked_for():
 def test_a_folder_is_asked_for_when_training_begins(folder):
     with pytest.raises(ElasticError, match="`folder` should"):
         TrainingRun(folder, arguments(), None, None).begin(Net(), 0, 1)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), NotReproduced("a", "b", "c", "d")])
+def test_a_record_that_fails_releases_its_run(error, tmp_path, monkeypatch):
+    """Of the trainers, Transformers calls no callback after an error."""
+    run = TrainingRun(tmp_path, {**arguments(), "probes": None}, None, None)
+    run.begin(Net(), 0.5, 1)
+    recorder = run._recorder
+    lock = recorder.journal.folder.parent / LOCK
+    assert is_alive(lock)
+    monkeypatch.setattr(recorder, "record", Mock(side_effect=error))
+    run.hold(1)
+    with pytest.raises(type(error)):
+        run.flush({}.get)
+    assert not is_alive(lock)
+
+
+def test_numbers_that_were_not_logged_are_not_given_when_an_epoch_is_repeated():
+    recorder = SimpleNamespace(evaluates=False, subject=SimpleNamespace(samples={"train": None, "test": None}))
+    # What is of a split, what is not, and what a probe gave.
+    numbers = {
+        "training/loss": np.array([0.5, math.nan]),
+        "training/lr": np.array(math.nan),
+        "collapse/nc1": np.ones(2),
+    }
+    assert _given({STATUS: Status.DONE, **numbers}, recorder) == {"train_loss": 0.5}
+    diverged = _given({STATUS: Status.DIVERGED, **numbers}, recorder)
+    assert diverged == pytest.approx({"train_loss": 0.5, "test_loss": math.nan, "lr": math.nan}, nan_ok=True)
 
 
 def test_a_network_of_its_own_forward_keeps_it():

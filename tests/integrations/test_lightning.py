@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -283,6 +284,19 @@ def test_steps_that_ended_within_an_epoch_are_resumed(tmp_path):
     fit(trainer_of(tmp_path / "study", checkpoints(tmp_path), max_epochs=None, max_steps=9, arguments=CHEAPLY))
     fit(trainer_of(tmp_path / "study", max_epochs=None, max_steps=18, arguments=CHEAPLY), ckpt_path=tmp_path / "9.ckpt")
     assert journal(tmp_path / "study").epochs() == [0, 1, 1.5, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("max_epochs", "max_steps", "last"), [(3, -1, 3), (None, 9, 3), (-1, 10, 4), (5, 9, 3), (2, 9, 2), (None, -1, None)]
+)
+def test_the_last_epoch_is_that_of_the_limit_met_first(max_epochs, max_steps, last, monkeypatch):
+    callback, trainer = ElasticCallback("study", **CHEAPLY), Mock(fast_dev_run=False, num_training_batches=10)
+    trainer.configure_mock(max_epochs=max_epochs, max_steps=max_steps, accumulate_grad_batches=4)  # 3 steps an epoch
+    trainer.fit_loop.epoch_loop.batch_progress.total.processed = 15
+    begun = Mock()
+    monkeypatch.setattr(callback._run, "begin", begun)
+    callback.on_train_start(trainer, None)
+    assert begun.call_args.args == (None, 1.5, last)
 
 
 def test_epochs_are_counted_where_batches_are_not(tmp_path):

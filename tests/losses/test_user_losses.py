@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from elastic.errors import DegenerateInput, ElasticError, ModelError
-from elastic.losses import build_loss, checked_gradient, fit_loss
+from elastic.losses import build_loss, checked_gradient, fit_loss, fitting
 
 K, N = 4, 20
 WEIGHT = torch.tensor([1.0, 2.0, 3.0, 0.5])
@@ -79,6 +79,20 @@ def test_the_loss_of_all_samples_is_the_user_s_and_gradients_are_those_that_trai
     torch.testing.assert_close(gradient.float(), expected, rtol=1e-5, atol=1e-7)
     reliable = result.norm > 0
     torch.testing.assert_close(result.checked[reliable], result.direction[reliable], rtol=1e-6, atol=1e-8)
+
+
+def test_a_loss_is_vectorised_only_if_it_may_be_on_all_batches(monkeypatch):
+    answers, calls = [True, True, False], []
+    monkeypatch.setattr(fitting, "can_be_vectorised", lambda *_: answers.pop(0) if answers else True)
+
+    def loss(outputs, labels):
+        calls.append(len(outputs))
+        return functional.cross_entropy(outputs, labels)
+
+    fitted = fit_loss(loss, Z, POSITIONS)
+    calls.clear()
+    fitted.per_sample(Z, POSITIONS)
+    assert calls == [1] * N
 
 
 def test_a_class_weight_multiplies_each_sample_s_loss_although_torch_divides_a_batch_of_one_by_it():

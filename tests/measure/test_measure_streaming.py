@@ -326,6 +326,13 @@ def test_a_given_classifier_replaces_the_models_own():
     assert_same(measure_collapse(net, cut(x, y), layers=NAMES, classifier=W), by_arrays(net, x, y, classifier=W))
 
 
+def test_the_bias_of_a_classifier_without_one_is_zero():
+    net, (x, y) = network(), samples()
+    net[-1].bias = None
+    classifier = net[-1].weight, torch.zeros(3).double()
+    assert_same(measure_collapse(net, cut(x, y), layers=NAMES), by_arrays(net, x, y, classifier=classifier))
+
+
 def test_of_more_outputs_than_classes_the_labels_are_the_positions():
     net, (x, y) = network(outputs=10), samples(labels=(2, 5, 9))
     W, b = net[-1].weight[[2, 5, 9]], net[-1].bias[[2, 5, 9]]
@@ -643,7 +650,10 @@ def test_features_that_are_not_finite_are_told_as_of_arrays():
 
 def test_a_model_that_does_not_run_on_the_batches_is_told():
     x, y = samples()
-    refused(cut(x[:, :3], y), "`model` should run on the batches of `loader`", ModelError)
+    text = "`model` should run on the batches of `loader`; found RuntimeError: mat1 .*; try "
+    refused(cut(x[:, :3], y), f"{text}forward=lambda model, batch", ModelError)
+    forward = lambda model, batch: model(batch[0])  # noqa: E731
+    refused(cut(x[:, :3], y), f"{text}the `forward` that fits the batches", ModelError, forward=forward)
     refused([{"inputs": x, "labels": y}], "unexpected keyword argument 'inputs'", ModelError)
     refused(cut(x, y), "`layers` should name submodules of the model", ModelError, layers=["nothing"])
     refused(cut(x, y), "`layers` should name submodules of the model; found nothing", ModelError, layers=None)

@@ -58,6 +58,14 @@ def test_a_module_of_other_parts_is_a_new_one(change):
     assert "8 pairs" in check
 
 
+def test_an_attribute_with_a_list_in_it_says_nothing_of_a_module():
+    net = network()
+    assert pairs(net) == 8
+    net[1].sizes = (1, [2])
+    trained(net)
+    assert pairs(net) == 1
+
+
 def test_equal_calls_give_equal_datasets_and_other_options_are_checked_in_full():
     net = network()
     first, second = (measure_elasticity(net, STEPPED, OBSERVED, layers=["1", "2"]) for _ in range(2))

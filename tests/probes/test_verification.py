@@ -17,8 +17,10 @@ from elastic.models.mlp import mlp
 from elastic.probes import engine_selection, verification
 from elastic.probes.autodiff import Autodiff
 from elastic.probes.elasticity import ElasticityProbe
+from elastic.probes.pair import Pair, PairMovement
+from elastic.probes.reference import reference_movement
 from elastic.probes.structured import Structured
-from elastic.probes.verification import EngineCheck, EngineMismatch, pairs_of
+from elastic.probes.verification import EngineCheck, EngineMismatch, Witness, pairs_of, verify
 
 X = torch.randn(12, 5, generator=torch.Generator().manual_seed(0))
 Y = torch.arange(12) % 3
@@ -172,6 +174,20 @@ def test_a_check_says_what_it_found():
     nothing = EngineCheck({"a": float("nan")}, 1e-3, 1)
     assert nothing.passed
     assert str(nothing) == "undecided on 1 pair: the movements have kinks or are below rounding"
+
+
+@pytest.mark.parametrize("of_first", [1.0, 1e-3])
+def test_the_error_of_a_layer_is_the_largest_of_all_pairs(of_first):
+    model, seed = network().double(), torch.ones(3).double()
+    errors = {(0, 0): 1e-4 * of_first, (1, 0): 1e-7 / of_first}
+    witness = Witness(list(errors))
+    for (row, column), error in errors.items():
+        pair = Pair(X[row : row + 1].double(), X[column : column + 1].double(), "logits", seed, None)
+        exact = reference_movement(model, pair).movement
+        own, moved = ({layer: h * (1 + error) for layer, h in part.items()} for part in (exact.own, exact.moved))
+        witness.movements[row, column] = PairMovement(own, moved), seed, 1.0
+    check = verify(model, witness, (X.double(), X.double()), "logits", None)
+    assert list(check.errors.values()) == [pytest.approx(1e-4, rel=0.01)] * 3
 
 
 def test_a_model_of_units_on_their_kinks_is_undecided_where_it_has_no_derivative():

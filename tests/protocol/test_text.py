@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from ruamel.yaml import YAML
 
 from elastic.errors import ProtocolError
 from elastic.protocol import load_protocol
@@ -35,6 +36,7 @@ def value_of(text):
         (b"a: b: c", "mapping values are not allowed", "a.yaml:1:5"),
         (b"name: a\n\ttitle: b", "'\\t'", "a.yaml:2:1"),
         (b'a: "\\U00110000"', "chr()", "a.yaml:1:1"),
+        (b'a: "\\UFFFFFFFF"', "a part that is not", "a.yaml:1:1"),
         (b"%YAML 9999.1\n---\na: 1", "", "a.yaml:1:1"),
         (b"name: a\nb: *c", "'*c'", "a.yaml:2:4"),
         (b"name: &anchor a", "'&anchor'", "a.yaml:1:7"),
@@ -55,6 +57,15 @@ def test_a_file_that_is_no_plain_mapping_is_refused_at_its_place(files, content,
     assert isinstance(error, ProtocolError)
     assert found in error.found
     assert error.place == place
+
+
+@pytest.mark.parametrize("error", [TypeError("of the parser"), AttributeError("of the parser")])
+def test_an_error_of_the_parser_is_a_mistake_in_the_text(error, monkeypatch):
+    monkeypatch.setattr(YAML, "parse", lambda self, text: exec("raise error", {"error": error}))
+    with pytest.raises(
+        ProtocolError, match=r"the protocol should be YAML 1\.2; found a part that is not .of the parser"
+    ):
+        tree_of("a: 1")
 
 
 @pytest.mark.parametrize("opening", ["[", "- ", "[{a: ", "{a: ["])

@@ -58,6 +58,7 @@ def test_a_run_under_way_is_told_from_its_status_and_the_names_of_its_records(st
     ("gone", "state"),
     [
         (["status.json"], ("interrupted", 6, 6)),
+        (["journal", "status.json"], ("interrupted", None, 6)),
         (["journal", "layout.json", "status.json"], ("waiting", None, None)),
         (["."], ("lost", None, None)),
     ],

@@ -11,6 +11,7 @@ import pytest
 from support import corruption, studies
 
 import elastic
+from elastic.cube.owner import Owner
 from elastic.study.creation import make_study
 from elastic.study.verification import State, verify
 
@@ -61,6 +62,19 @@ def test_a_run_folder_that_was_deleted_is_named(study):
     assert [str(one).partition(";")[0] for one in result] == [
         f"runs/{lost.name}: missing: its numbers are in the sealed cube"
     ]
+
+
+def test_a_seal_that_a_dead_node_left_is_damaged_and_not_under_way(study):
+    """Its marker names a process of another machine, whose end nobody has seen; its lock is free."""
+    folder, files, _ = study
+    chunk = next((name for name in sorted(files) if name.startswith("cube.zarr/") and "/c/" in name), "study.json")
+    marker = folder / ".sealing.lock-owner.1"
+    marker.write_bytes(Owner("node17", "far", 1, "1", True, "token").to_bytes())
+    (folder / chunk).write_bytes(b"")
+    named = {one.path for one in verify(folder).damaged}
+    (folder / chunk).write_bytes(files[chunk])
+    marker.unlink()
+    assert chunk in named
 
 
 def test_a_study_of_an_earlier_release_is_intact_as_far_as_it_can_be_checked(tmp_path):

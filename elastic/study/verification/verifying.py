@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from time import sleep
 
+from elastic.cube.liveness import is_held_elsewhere
 from elastic.cube.manifest import CUBE, FILE
-from elastic.cube.ownership import is_held
 from elastic.cube.report_file import no_folder
 from elastic.cube.sealing import LOCK
 from elastic.errors import StudyError
@@ -63,12 +63,12 @@ def verify(folder: Path | str, tell: Tell = lambda part, done, of: None) -> Veri
         before = _state(paths)
         with suppress(FileNotFoundError):
             result = _checked(folder, tell)
-            is_sealing = is_held(folder / LOCK)
+            is_sealing = bool(result.damaged) and is_held_elsewhere(folder / LOCK)
             if not result.damaged or (_state(paths) == before and not is_sealing):
                 return result
             if is_sealing:
                 sleep(PAUSE)
-    return _checked(folder, tell, being_sealed=is_held(folder / LOCK))
+    return _checked(folder, tell, being_sealed=is_held_elsewhere(folder / LOCK))
 
 
 def _checked(folder: Path, tell: Tell, *, being_sealed: bool = False) -> Verified:

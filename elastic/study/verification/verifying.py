@@ -19,7 +19,7 @@ from elastic.study.verification.belonging import others
 from elastic.study.verification.conflicting_recordings import resolve_conflicts
 from elastic.study.verification.description import described
 from elastic.study.verification.findings import Finding, State, Verified, of_all
-from elastic.study.verification.reading import is_there
+from elastic.study.verification.reading import is_there, refuse_unreadable
 from elastic.study.verification.run_files import RunFiles
 from elastic.study.verification.seal import check_seal
 from elastic.study.verification.sealed_files import read_sealed
@@ -54,10 +54,17 @@ def verify(folder: Path | str, tell: Tell = lambda part, done, of: None) -> Veri
     Raises
     ------
     StudyError
-        If the folder holds no study.
+        If the folder holds no study, or this user may not read all of it.
     """
     folder = Path(folder)
     _check_is_study(folder)
+    result = _settled(folder, tell)
+    refuse_unreadable(folder, (one.path for one in result.damaged))
+    return result
+
+
+def _settled(folder: Path, tell: Tell) -> Verified:
+    """Check every file; again if another process changes the study meanwhile."""
     paths = [folder / name for name in (FACTS, PROTOCOL, FILE)]
     for _ in range(ATTEMPTS):
         before = _state(paths)

@@ -11,7 +11,7 @@ from elastic.study.plan_in_words import in_bytes
 def folder_bytes(place: Path) -> int:
     """Return the bytes that an empty folder takes where a study is, or will be, as ``du`` counts them.
 
-    A block on ext4 and most network file systems, nothing on tmpfs and Btrfs: a folder that is there already tells.
+    A block on ext4 and most network file systems, nothing on tmpfs and Btrfs: that of an existing folder is used.
     """
     there = _existing(place).stat()
     return min(512 * there.st_blocks, there.st_blksize)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from elastic._version import __version__
 from elastic.claims.decision import LEVEL, REFUTED
 from elastic.claims.verdicts import ERROR, Verdict
 from elastic.cube import write_atomically
+from elastic.cube.atomic import is_forbidden
 from elastic.cube.checked_files import encode_json
 from elastic.display import claims_html
+from elastic.errors import StudyError
 from elastic.study.claim_standing import Standing
 
 
@@ -31,7 +34,8 @@ class Checked:
     standing
         When the study's claims were registered; None for claims of another protocol, which are always exploratory.
     notes
-        What is missing in the numbers of the study, or not counted: runs whose folder is gone, copies of runs.
+        What is missing in the numbers of the study, or not counted: runs whose folder is gone, copies of runs. Of a
+        study that this user may not write, that its claims.json is not written.
     """
 
     study: str
@@ -79,7 +83,26 @@ class Checked:
 
 
 def write_checked(path: Path, checked: Checked) -> None:
-    """Write verdicts, with a checksum, if the file has others: a study in a read-only folder can be checked."""
+    """Write verdicts, with a checksum, if the file has others."""
     data = encode_json(checked.to_json())
-    if not path.is_file() or path.read_bytes() != data:
-        write_atomically(path, data)
+    with suppress(OSError):  # what this user may not read is to be replaced
+        if path.is_file() and path.read_bytes() == data:
+            return
+    write_atomically(path, data)
+
+
+def keep_checked(path: Path, checked: Checked) -> Checked:
+    """Write verdicts into the folder of their study, and return them; with a note where this user may not write.
+
+    Raises
+    ------
+    StudyError
+        For every other error: a full disk, …
+    """
+    try:
+        write_checked(path, checked)
+    except StudyError as error:
+        if not is_forbidden(error):
+            raise
+        return replace(checked, notes=(*checked.notes, f"{path} is not written: {error.found}"))
+    return checked

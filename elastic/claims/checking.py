@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from elastic.claims.checked import Checked, write_checked
+from elastic.claims.checked import Checked, keep_checked
 from elastic.claims.contract import evidence_of
 from elastic.claims.verdicts import Verdict, unmeasured
 from elastic.claims.weighing import Weighed, judged_together, verdict_of, weigh, weigh_read
@@ -37,7 +37,7 @@ def check(study: Study | Path | str, *, claims: Given | None = None) -> Checked:
     claims
         A protocol (a file, a name or a dictionary) whose claims are checked; the rest of it is ignored. They are
         exploratory: there is no record that they preceded training. By default the study's own claims are checked, and
-        their verdicts are written to its ``claims.json``.
+        their verdicts are written to its ``claims.json``, unless this user may not write there.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def check_cube(
             register_verdicts(study.folder, study.facts["protocol"]["claims"], seeds, early)
         checked = Checked(study.name, study.digest, verdicts, standing=standing_of(study), notes=notes)
         if keeps:
-            write_checked(study.folder / CLAIMS, checked)
+            checked = keep_checked(study.folder / CLAIMS, checked)
         return checked
     read = [weigh_read(cube, number, claim, study) for number, claim in enumerate(read_claims(claims))]
     return Checked(study.name, study.digest, judged_together(read), notes=notes)

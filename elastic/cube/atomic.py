@@ -28,6 +28,10 @@ _HINTS = {
     errno.ENOTDIR: "another place (run: --out DIR, other commands: -o PATH): a file has this name",
 }
 
+#: Error numbers of what this user may not do; the system is in order.
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+_TO_READ = "its permissions (ls -ld): this user may not read it"
+
 #: Error numbers if a path is not a regular file, or the disk fails.
 _NO_FILE = (errno.EISDIR, errno.ENXIO, errno.ELOOP, errno.EIO)
 _AWAY = "elastic verify --repair STUDY: it is moved away, and made again where that is possible"
@@ -57,9 +61,16 @@ def translate_os_errors(path: Path, expected: str = "be writable") -> Iterator[N
     except OSError as error:
         found = error.strerror or str(error) or type(error).__name__
         hint = _HINTS.get(error.errno or 0, "running again: what was written before is kept")
+        if expected == "be readable" and error.errno in _FORBIDDEN:
+            hint = _TO_READ
         if expected == "be readable" and error.errno in _NO_FILE:
             raise Damaged(f"`{path.name}`", expected, found, _AWAY, place=str(path)) from error
         raise StudyError(f"`{path.name}`", expected, found, hint, place=str(path)) from error
+
+
+def is_forbidden(error: StudyError) -> bool:
+    """Return whether an error says that this user may not read or write a path."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno in _FORBIDDEN
 
 
 def open_regular(path: Path) -> BufferedReader:

@@ -17,6 +17,9 @@ from elastic.cube.system_lock import Kept, drop, try_flock
 from elastic.cube.waiting import Wait
 from elastic.errors import RunBusy, StudyError
 
+#: Seconds after which a lock that seems to be held is tried again: a reader may have tested it (`is_flocked`).
+INSTANT = 0.01
+
 
 @dataclass(frozen=True)
 class Lock:
@@ -79,6 +82,9 @@ def holding(path: Path, purpose: str | None) -> Iterator[Lock]:
 
 def _acquire(markers: Markers, purpose: str | None) -> Lock:
     found = _attempt(markers)
+    if isinstance(found, Held) and found.live and purpose is None:
+        time.sleep(INSTANT)
+        found = _attempt(markers)
     if isinstance(found, Lock):
         return found
     with Wait() as wait:

@@ -61,9 +61,14 @@ class Owner:
         return (self.machine, self.pid) == (machine(), os.getpid())
 
     @property
+    def is_here(self) -> bool:
+        """Whether the process is one of this machine."""
+        return self.machine == machine()
+
+    @property
     def is_dead(self) -> bool:
         """Whether the process is known to have ended; on other machines nothing is known."""
-        return self.machine == machine() and has_ended(self.pid, self.started)
+        return self.is_here and has_ended(self.pid, self.started)
 
 
 def this_process(*, flock: bool) -> Owner:

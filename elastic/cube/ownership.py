@@ -9,13 +9,11 @@ seconds without a touch. Both kinds have markers, so that machines with and with
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from elastic.cube.heartbeat import BEAT, STALE
 from elastic.cube.lock import Lock, holding
-from elastic.cube.lock_file import SUFFIX, Marker, Markers
+from elastic.cube.lock_file import SUFFIX
 
 LOCK = "lock"
 STUDY_LOCK = ".study.lock"
@@ -94,38 +92,6 @@ def waiting_lock(path: Path, purpose: str) -> Iterator[Lock]:
     """
     with holding(path, purpose) as lock:
         yield lock
-
-
-def is_held(path: Path) -> bool:
-    """Return whether another process, which may be alive, holds a lock. Nothing is written."""
-    markers = Markers(path)
-    others = [one for one in markers.scan() if not (one.owner and one.owner.is_this_process)]
-    return any(markers.look(one, flock=False) is not False for one in others)
-
-
-def is_alive(path: Path) -> bool:
-    """Return whether a running process, which may be this one, holds a lock. Nothing is written.
-
-    On another machine with `flock` nothing is known of the owner's end: it counts as running. Where a file has not been
-    touched for long, it takes a second and a half to see whether it still is, because clocks of machines may differ.
-    """
-    markers = Markers(path)
-    try:
-        return any(_shows_life(markers, marker) for marker in markers.scan())
-    except (FileNotFoundError, NotADirectoryError):  # no run, or removed by another process
-        return False
-
-
-def _shows_life(markers: Markers, marker: Marker) -> bool:
-    if marker.owner and marker.owner.is_this_process:
-        return True
-    look = markers.look(marker, flock=False)
-    if look is not None:
-        return look
-    if abs(time.time() - marker.changed / 1e9) < STALE:
-        return True
-    time.sleep(1.5 * BEAT)
-    return any(one.identity == marker.identity and one.changed != marker.changed for one in markers.scan())
 
 
 def is_lock_file(path: Path) -> bool:

@@ -66,6 +66,29 @@ def try_flock(path: Path) -> Kept | Literal[False] | None:
     return try_flock(path)  # another has removed the folder, and the file with it
 
 
+def is_flocked(path: Path) -> bool | None:
+    """Return whether any process holds a lock that the system knows of, None if that cannot be seen.
+
+    Writes nothing. A lock that is free is shared for an instant: who cannot take it then tries once more
+    (`elastic.cube.lock`).
+    """
+    if not _AVAILABLE:
+        return None
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:  # removed, and the lock with it
+        return False
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return True if error.errno in _BUSY else None
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def drop(kept: Kept | None) -> None:
     """Give a lock back."""
     if kept is not None and kept in _KEPT:  # not in a forked child, which has closed it

@@ -9,6 +9,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from elastic.cube.atomic import translate_os_errors
 from elastic.errors import ProtocolError
 from elastic.listing.options import Option, options_in, options_of
 from elastic.listing.sections import Section, sections
@@ -63,16 +64,18 @@ def write_start(file: Path, start: str = "quickstart") -> Path:
         raise ProtocolError("`FILE`", "end in .yaml", repr(str(file)), f"{file.with_suffix('.yaml')}")
     name = slug_of(path.stem)
     text = schema_line() + start_of(find_protocol(start).path, name, shown=quote(str(path)), start=start)
-    try:
-        with path.open("x", encoding="utf-8") as stream:
-            stream.write(text)
-    except FileExistsError:
-        raise ProtocolError("`FILE`", "be a new file", f"{path}, which exists", "another name") from None
-    except FileNotFoundError:
-        if path.parent.is_dir():
-            raise
+    if path.exists():
+        raise ProtocolError("`FILE`", "be a new file", f"{path}, which exists", "another name")
+    if not path.parent.is_dir():
         hint = f"mkdir -p {quote(str(path.parent))}"
-        raise ProtocolError("`FILE`", "be in an existing folder", str(path), hint) from None
+        raise ProtocolError("`FILE`", "be in an existing folder", str(path), hint)
+    with translate_os_errors(path), path.open("x", encoding="utf-8") as stream:
+        try:
+            stream.write(text)
+            stream.flush()
+        except BaseException:  # a full disk must leave no part of a protocol
+            path.unlink(missing_ok=True)
+            raise
     return path
 
 

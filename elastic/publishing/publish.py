@@ -140,6 +140,8 @@ def publish(
         folder = Path(temporary) / "archive"
         tell("laying out the study")
         staged, cleaner = stage(study, folder), None
+        for note in study.notes():
+            tell(note)
         if anonymous:
             folder = Path(temporary) / "anonymous"
             staged, cleaner = anonymize(staged, folder, study.folder, hide)

@@ -14,7 +14,14 @@ from elastic.protocol import Cell
 from elastic.publishing.archive import open_archive
 from elastic.publishing.contents import CLAIMS
 from elastic.publishing.reproduced_runs import ReproducedRun, Reproduction, environment_differences
-from elastic.publishing.rerunning import check_allowed, check_data, protocol_to_run, run_again, sample_of
+from elastic.publishing.rerunning import (
+    check_allowed,
+    check_data,
+    check_registered,
+    protocol_to_run,
+    run_again,
+    sample_of,
+)
 from elastic.publishing.unpacking import unpacked
 from elastic.publishing.variable_comparison import compare_run
 from elastic.publishing.verdict_comparison import compare_verdicts
@@ -94,6 +101,7 @@ def reproduce(
         check_allowed(protocol, allow)
         published = {named(run.coordinates): study.run_report(run.cell) for run in study.runs() if run.ended}
         cells = sample_of([c for c in protocol.cells if named(c.coordinates) in published], runs, verified.digest)
+        check_registered(cells)
         tell("comparing the data")
         digests = check_data(cells, published)
         again = run_again(protocol, cells, Path(out or FOLDER), published, way, allow, watch or Watcher())

@@ -6,6 +6,7 @@ import copy
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from elastic.errors import DataError, NotAllowed, OptionError, StudyError
 from elastic.progress import Watcher
 from elastic.protocol import Cell, Protocol
 from elastic.protocol.allowed import allow_beside, is_allowed
+from elastic.protocol.sections import COMPONENTS
+from elastic.registry import registry
 from elastic.report.citation import modules
 from elastic.study import RUNS, Study
 from elastic.study.completeness import named
@@ -73,6 +76,30 @@ def check_allowed(protocol: Protocol, allow: Sequence[str]) -> None:
         )
         found = f"code of the {'module' if len(missing) == 1 else 'modules'} {', '.join(missing)}"
         raise NotAllowed("the protocol", "name code only that was allowed", found, hint)
+
+
+def check_registered(cells: Sequence[Cell]) -> None:
+    """Raise unless all parts of the runs (model, loss, …) are registered here: an archive holds no code.
+
+    Raises
+    ------
+    StudyError
+        If one is not; `--allow` registers none.
+    """
+    unknown = set[tuple[str, str]]()
+    for settings in (cell.settings.canonical() for cell in cells):
+        for path, kind in COMPONENTS.items():
+            name = reduce(lambda part, key: part[key], path, settings)["name"]
+            if name not in registry(kind).names():
+                unknown.add((kind, name))
+    if unknown:
+        found = "parts of its authors: " + ", ".join(f"{kind} {name}" for kind, name in sorted(unknown))
+        hint = (
+            "getting their code from the authors, reading it, and importing it before reproduce(…) in Python, or "
+            f"installing it with an entry point of the group elastic.{min(unknown)[0]}"
+            "; elastic verify and elastic check need none"
+        )
+        raise StudyError("the protocol", "name registered parts only", found, hint)
 
 
 def sample_of(cells: Sequence[Cell], count: int | None, archive: str) -> list[Cell]:

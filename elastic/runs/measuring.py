@@ -44,8 +44,8 @@ class Cost:
         Seconds of a probe.
     record_bytes, probe_bytes, checkpoint_bytes
         Of the record of an epoch without probes, of what a probe adds to it, and of the checkpoint.
-    cube_bytes
-        Of the files and folders of a sealed cube with this run's axes, without its numbers.
+    cube_bytes, cube_folders
+        Of the files of a sealed cube with this run's axes, without its numbers; and how many folders it has.
     memory_bytes
         Peak memory of this process so far.
     """
@@ -57,6 +57,7 @@ class Cost:
     probe_bytes: int
     checkpoint_bytes: int
     cube_bytes: int
+    cube_folders: int
     memory_bytes: int
 
 
@@ -87,6 +88,7 @@ def _measured(cell: Cell, folder: Path, device: str | None, allow: Sequence[str]
     # Torch loads libraries in the first epoch, which counts only if there is no other.
     epochs = [seconds for seconds, _ in others] or [warm]
     plain, whole = (_nbytes(layout, probed=probed) for probed in (False, True))
+    dims = _dims(layout, len(cell.coordinates))
     return Cost(
         setup_seconds=building + max(0.0, first - again),
         epoch_seconds=sum(epochs) / len(epochs),
@@ -94,7 +96,8 @@ def _measured(cell: Cell, folder: Path, device: str | None, allow: Sequence[str]
         record_bytes=plain,
         probe_bytes=whole - plain,
         checkpoint_bytes=(folder / FILE).stat().st_size,
-        cube_bytes=_cube_bytes(layout, len(cell.coordinates)),
+        cube_bytes=(2 * BLOCK + METADATA) * len(dims),
+        cube_folders=sum(dims) + len(dims),
         memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
     )
 
@@ -123,9 +126,9 @@ def _nbytes(layout: Layout, *, probed: bool) -> int:
     return sum(prod(layout.shape(v)) * np.dtype(v.dtype).itemsize for v in layout.recorded(probed=probed))
 
 
-def _cube_bytes(layout: Layout, axes: int) -> int:
-    """Return the bytes of a cube's folders and metadata: chunks are nested in a folder for each dim of their array."""
+def _dims(layout: Layout, axes: int) -> list[int]:
+    """Return the number of dims of every array in a cube: its chunks are nested in a folder for each."""
     of_variables = [axes + 1 + len(variable.dims) for variable in layout.variables]
     # For each group: the labels of its dims, and variables along the study's axes (status, depths, widths, roles).
     of_labels = [1, 1, 1, 1, *4 * [axes + 1]] * len({variable.group for variable in layout.variables})
-    return sum(BLOCK * (dims + 3) + METADATA for dims in (*of_variables, *of_labels))
+    return [*of_variables, *of_labels]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elastic.protocol import Cell, canonical_json
 from elastic.study.executors.automatic import START
+from elastic.study.free_space import folder_bytes
 from elastic.study.growth import probed
 from elastic.study.plan import Kind
 from elastic.study.run_status import RunStatus
@@ -43,8 +45,18 @@ class Estimate:
     memory_bytes: int
 
 
-def estimated(left: Open, device: str | None, allow: Sequence[str], budget: float) -> Estimate:
-    """Measure runs until a budget of seconds is spent, and estimate the cost of all remaining runs."""
+def estimated(left: Open, place: Path, device: str | None, allow: Sequence[str], budget: float) -> Estimate:
+    """Measure runs until a budget of seconds is spent, and estimate the cost of all remaining runs.
+
+    Parameters
+    ----------
+    left
+        The runs.
+    place
+        Folder of the study, which need not exist: what a folder takes depends on the file system.
+    device, allow, budget
+        As `elastic.plan` takes them.
+    """
     if not left:
         return Estimate((), (), 0, 0)
     groups = kinds_of(left)
@@ -54,7 +66,7 @@ def estimated(left: Open, device: str | None, allow: Sequence[str], budget: floa
     return Estimate(
         kinds=tuple(Kind(len(group), group[0][0].coordinates, cost) for group, cost in pairs),
         seconds=tuple(seconds for group, cost in pairs for seconds in seconds_of(group, cost, known)),
-        disk_bytes=max(cost.cube_bytes for cost in known)
+        disk_bytes=max(cost.cube_bytes + cost.cube_folders * folder_bytes(place) for cost in known)
         + int(sum(bytes_of(group, cost, known) for group, cost in pairs)),
         memory_bytes=max(cost.memory_bytes for cost in known),
     )

@@ -19,6 +19,7 @@ from elastic.study.creation import protocol_of, taken_up
 from elastic.study.estimation import estimated, parallel_seconds
 from elastic.study.executors.capacity import cores, threads_of, workers_allowed
 from elastic.study.folders import RESULTS, RUNS
+from elastic.study.free_space import space_notes
 from elastic.study.growth import pairs
 from elastic.study.plan import Plan
 from elastic.study.run_status import RunStatus, read_status
@@ -56,7 +57,7 @@ def plan(
     left = [(cell, run) for cell, run in zip(cells, status, strict=True) if not run.ended]
     notes = (check_runs if left else check_claims)(loaded, folder, allow, device)
     begun_at = time.perf_counter()
-    estimate = estimated(left, device, allow, budget)
+    estimate = estimated(left, folder, device, allow, budget)
     measured_seconds = time.perf_counter() - begun_at
     open_cells = [cell for cell, _ in left]
     workers = min(len(left), workers_allowed(open_cells, device)) if left else 0
@@ -80,7 +81,7 @@ def plan(
         cores=cores(),
         idle_cores=max(0, cores() - workers * threads),
         measured_seconds=measured_seconds,
-        notes=tuple(notes),
+        notes=(*notes, *space_notes(folder, estimate.disk_bytes)),
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from elastic.cube import read_progress
-from elastic.cube.ownership import LOCK, is_alive
+from elastic.cube.liveness import are_alive
+from elastic.cube.ownership import LOCK
 from elastic.cube.report_file import UNDER_WAY
 
 #: State of a run that has begun and has not ended, and that no process carries out.
@@ -70,7 +71,23 @@ def read_status(folder: Path, coordinates: Mapping[str, Any]) -> RunStatus:
     return RunStatus(coordinates, folder.name, progress.state, progress.epoch, progress.epochs, seconds)
 
 
-def with_life(status: RunStatus, folder: Path) -> RunStatus:
-    """Return the progress of a run, "interrupted" in place of "under way" if no running process owns its folder."""
-    is_idle = status.state == UNDER_WAY and not is_alive(folder / LOCK)
-    return replace(status, state=INTERRUPTED) if is_idle else status
+def with_life(runs: Sequence[RunStatus], folder: Path) -> list[RunStatus]:
+    """Return the progress of runs, "interrupted" in place of "under way" where no running process owns a run's folder.
+
+    Parameters
+    ----------
+    runs
+        As just read.
+    folder
+        Of all runs.
+    """
+    begun = [run for run in runs if run.state == UNDER_WAY]
+    lives = are_alive([folder / run.cell / LOCK for run in begun])
+    idle = {run.cell for run, lives_on in zip(begun, lives, strict=True) if not lives_on}
+    return [_without_owner(run, folder) if run.cell in idle else run for run in runs]
+
+
+def _without_owner(run: RunStatus, folder: Path) -> RunStatus:
+    """Return the progress of a run without an owner, which may have ended the run since it was read."""
+    now = read_status(folder / run.cell, run.coordinates)
+    return replace(now, state=INTERRUPTED) if now.state == UNDER_WAY else now

@@ -222,12 +222,11 @@ class Study:
         """Return the progress of each run, in the order of the protocol (or of the coordinates)."""
         if (published := read_published(self.folder)) is not None:
             return published_statuses(published)
-        runs = settled(lambda: [self._status(cell) for cell in self.cells], self.refresh)
-        return with_lost(runs, self.folder)
+        return with_lost(settled(self._statuses, self.refresh), self.folder)
 
-    def _status(self, cell: dict[str, Any]) -> RunStatus:
-        folder = self.run_folder(cell["digest"])
-        return with_life(read_status(folder, cell["coordinates"]), folder)
+    def _statuses(self) -> list[RunStatus]:
+        runs = [read_status(self.run_folder(cell["digest"]), cell["coordinates"]) for cell in self.cells]
+        return with_life(runs, self.folder / RUNS)
 
     @property
     def has_current_seal(self) -> bool:

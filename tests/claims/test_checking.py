@@ -1,13 +1,17 @@
 """Claims are held against a finished study: its own or those of another file, and nothing is trained."""
 
+import errno
 import hashlib
 import json
+import os
 import shutil
 
 import pytest
 from support import studies
 
 import elastic
+from elastic.claims import checked as checked_module
+from elastic.cube.atomic import translate_os_errors
 from elastic.cube.checked_files import OF_WHAT
 from elastic.display.verdicts import FILE as CLAIMS
 from elastic.errors import ElasticError, StudyError
@@ -83,6 +87,25 @@ def test_claims_json_is_whole(study, tmp_path):
         {"layer": "penultimate"},
     ]
     json.dumps(result, allow_nan=False)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC])
+def test_a_study_that_this_user_may_not_write_is_checked(study, monkeypatch, number):
+    """Of somebody else, or of an earlier release: its claims.json would have to be written anew."""
+
+    def refuse(path, data):
+        with translate_os_errors(path):
+            raise OSError(number, os.strerror(number))
+
+    study.facts["protocol"]["claims"] = [{"name": "below", "variable": "loss", "threshold": 1000}]
+    monkeypatch.setattr(checked_module, "write_atomically", refuse)
+    if number == errno.ENOSPC:
+        with pytest.raises(StudyError, match=r"`claims\.json` should be writable; found No space left on device"):
+            elastic.check(study)
+        return
+    checked = elastic.check(study)
+    assert [verdict.verdict for verdict in checked.verdicts] == ["supported"]
+    assert checked.notes == (f"{study.folder / CLAIMS} is not written: {os.strerror(number)}",)
 
 
 def test_a_study_without_claims_claims_nothing(study):

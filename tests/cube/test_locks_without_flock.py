@@ -20,7 +20,8 @@ from support import processes, studies
 from support.locks_alone import LOCKS_ALONE
 
 import elastic
-from elastic.cube import heartbeat, owner, ownership, run_lock, study_lock, waiting_lock
+from elastic.cube import heartbeat, liveness, owner, ownership, run_lock, study_lock, waiting_lock
+from elastic.cube import lock as locking
 from elastic.cube.heartbeat import HEARTBEAT
 from elastic.cube.lock_file import Markers
 from elastic.cube.owner import has_ended, machine, this_process
@@ -259,12 +260,13 @@ def test_a_wait_ends_with_the_owner(tmp_path):
 # In this process
 
 
+def refused(*_):
+    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+
 @pytest.fixture
 def without_flock(monkeypatch):
-    def refuse(*_):
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(fcntl, "flock", refused)
     monkeypatch.setattr(heartbeat, "BEAT", 0.2)
 
 
@@ -395,23 +397,58 @@ def test_a_lock_whose_folder_is_removed_is_given_back(tmp_path, without_flock):
     assert ownership.LOCK == "lock"
 
 
+def marked_elsewhere(lock, age=0.0, *, flock=False):
+    """Write the marker of an owner on another machine, which was touched so long ago by that machine's clock."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    marker = Markers(lock).file(1)
+    marker.write_bytes(owner.Owner("far", "far", 1, "1", flock, "token").to_bytes())
+    os.utime(marker, (time.time() - age,) * 2)
+    return marker
+
+
 @pytest.mark.parametrize(("age", "touched", "lives"), [(1, False, True), (60, False, False), (60, True, True)])
 def test_an_owner_elsewhere_lives_while_its_marker_is_touched(tmp_path, monkeypatch, age, touched, lives):
-    path = tmp_path / "lock"
-    marker = Markers(path).file(1)
-    marker.write_bytes(owner.Owner("far", "far", 1, "1", False, "token").to_bytes())
-    os.utime(marker, (time.time() - age,) * 2)  # by another machine's clock
-    monkeypatch.setattr(ownership.time, "sleep", lambda seconds: os.utime(marker) if touched else None)
-    assert ownership.is_alive(path) is lives
+    marker = marked_elsewhere(tmp_path / "lock", age)
+    monkeypatch.setattr(liveness.time, "sleep", lambda seconds: os.utime(marker) if touched else None)
+    assert liveness.is_alive(tmp_path / "lock") is lives
+
+
+def test_the_owners_of_many_locks_are_watched_together(tmp_path, monkeypatch):
+    ages, waits = (1, 60, 70, 60), []
+    markers = [marked_elsewhere(tmp_path / str(number) / "lock", age) for number, age in enumerate(ages)]
+    monkeypatch.setattr(liveness.time, "sleep", lambda seconds: (waits.append(seconds), os.utime(markers[2])))
+    assert liveness.are_alive([marker.with_name("lock") for marker in markers]) == [True, False, True, False]
+    assert len(waits) == 1
+
+
+def test_an_owner_elsewhere_with_flock_lives_while_the_system_has_its_lock(tmp_path, monkeypatch):
+    """Killed on a node of a cluster (no memory left), it can clean up nothing; its lock is free."""
+    marker, lock = marked_elsewhere(tmp_path / "lock", flock=True), tmp_path / "lock"
+    assert not liveness.is_alive(lock)
+    with lock.open("w") as file:
+        assert not liveness.is_alive(lock)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert liveness.is_alive(lock)
+        monkeypatch.setattr(fcntl, "flock", refused)
+        assert liveness.is_alive(lock)
+    assert {path.name for path in tmp_path.iterdir()} == {"lock", marker.name}
+
+
+def test_a_reader_who_tests_a_lock_keeps_nobody_from_it(tmp_path, monkeypatch):
+    with (tmp_path / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        monkeypatch.setattr(locking.time, "sleep", lambda seconds: file.close())
+        with run_lock(tmp_path):
+            assert file.closed
 
 
 def test_a_lock_is_alive_while_a_process_has_it(tmp_path):
-    assert not ownership.is_alive(tmp_path / "none" / "lock")
+    assert not liveness.is_alive(tmp_path / "none" / "lock")
     with ownership.run_lock(tmp_path):
-        assert ownership.is_alive(tmp_path / "lock")
+        assert liveness.is_alive(tmp_path / "lock")
         (marker,) = tmp_path.glob("lock-owner.*")
         text = marker.read_bytes()
-    assert not ownership.is_alive(tmp_path / "lock")
+    assert not liveness.is_alive(tmp_path / "lock")
     now = owner.Owner.from_bytes(text)
     marker.write_bytes(dataclasses.replace(now, pid=1_999_999_999).to_bytes())  # killed: it stays
-    assert not ownership.is_alive(tmp_path / "lock")
+    assert not liveness.is_alive(tmp_path / "lock")

@@ -69,7 +69,7 @@ def with_one_figure(code):
 @pytest.mark.parametrize("kind", STUDIES)
 def test_every_cell_runs(study_of, kind, monkeypatch):
     study = study_of(kind)
-    monkeypatch.setattr("elastic.claims.checking.write_checked", lambda *_: None)  # the study is shared
+    monkeypatch.setattr("elastic.claims.checked.write_checked", lambda *_: None)  # the study is shared
     monkeypatch.setattr(elastic, "open_study", lambda place: study, raising=False)
     code = code_of(study)
     _, shown = run_cells(with_one_figure(code) if kind in DRAWN_ALIKE else code)

@@ -45,7 +45,7 @@ def test_the_published_notebook_runs(finished_study, monkeypatch, capsys):
     """In this process, on the small study: tests/publishing/test_anonymous.py executes a notebook in a kernel."""
     claims = elastic.load_protocol(ROOT / "protocols" / "quickstart.yaml").canonical()["claims"]
     study = altered.Altered(finished_study.folder, claims=claims)
-    monkeypatch.setattr("elastic.claims.checking.write_checked", lambda *_: None)  # the study is shared
+    monkeypatch.setattr("elastic.claims.checked.write_checked", lambda *_: None)  # the study is shared
     monkeypatch.setattr(elastic, "open_study", lambda place: study, raising=False)
     # Figures that notebooks of today draw, too, are drawn in tests/notebook/test_cells.py: one stands for them here.
     tested = [cell.text for cell in cells(study, ".") if cell.text.startswith("study.plot.")][1:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 
 import pytest
 
@@ -82,6 +83,17 @@ def test_a_file_that_is_there_is_kept(tmp_path):
 def test_what_cannot_be_begun_leaves_nothing(tmp_path, file, start, words):
     with pytest.raises(ElasticError, match=words):
         write_start(tmp_path / file, start)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_no_part_of_a_protocol(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(ElasticError, match=r"`mine\.yaml` should be writable; found File too large; try a higher"):
+            write_start(tmp_path / "mine.yaml")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list(tmp_path.iterdir()) == []
 
 

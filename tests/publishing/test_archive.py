@@ -80,7 +80,11 @@ def test_publishing_twice_gives_the_same_bytes(archive, claimed_study, tmp_path,
         os.utime(path, (1e9, 1e9))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TZ", "Asia/Tokyo")
-    again = publish(elsewhere, "study.zip", authors=["Emmy Noether"], license="CC-BY-4.0", **published.QUICK)
+    run, steps = claimed_study.cells[0]["digest"], []
+    shutil.copytree(elsewhere / "runs" / run, elsewhere / "runs" / "copy")  # is not counted, and named
+    options = {**published.QUICK, "tell": steps.append}
+    again = publish(elsewhere, "study.zip", authors=["Emmy Noether"], license="CC-BY-4.0", **options)
+    assert f"runs/copy is a copy of runs/{run}, and is not counted: delete or move it" in steps
     assert again.path.read_bytes() == archive.read_bytes()
     assert again.digest == hashlib.sha256(published.files_of(archive)["SHA256SUMS"]).hexdigest()
 

@@ -17,7 +17,7 @@ from elastic.publishing.publish import publish
 from elastic.publishing.reproduced_runs import ReproducedRun, Reproduction, environment_differences
 from elastic.publishing.reproduction import reproduce
 from elastic.publishing.reproduction_table import conclusion, reproduction_table
-from elastic.publishing.rerunning import check_allowed, check_data, protocol_to_run, sample_of
+from elastic.publishing.rerunning import check_allowed, check_data, check_registered, protocol_to_run, sample_of
 from elastic.publishing.variable_comparison import Compared, compare_run, tolerance_of
 from elastic.publishing.verdict_comparison import compare_verdicts, with_runs
 from elastic.study import Study
@@ -115,6 +115,16 @@ def test_code_of_strangers_runs_only_where_it_is_allowed():
         check_allowed(protocol, [])
     for allowed in ("evil.nets", "evil"):  # as `elastic run --allow` takes them
         check_allowed(protocol, [allowed])
+
+
+def test_parts_of_strangers_are_asked_for_before_anything_is_trained(claimed_study):
+    cells = claimed_study.protocol.cells
+    check_registered(cells)
+    settings = cells[0].settings.canonical()
+    settings["loss"] = {"name": "theirs"}
+    own = SimpleNamespace(settings=SimpleNamespace(canonical=lambda: settings))
+    with pytest.raises(StudyError, match=r"found parts of its authors: losses theirs; try .* group elastic\.losses;"):
+        check_registered([own])
 
 
 def test_what_has_no_protocol_or_no_place_of_its_data_says_so(claimed_study, tmp_path):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -16,7 +19,7 @@ from elastic.cli import cli
 from elastic.errors import DataError, StudyError
 from elastic.progress import Lines
 from elastic.runs import measuring
-from elastic.study import estimation, planning
+from elastic.study import estimation, free_space, planning
 
 TINY = """\
 name: small
@@ -35,7 +38,7 @@ exclude: [{wide: 4, rate: 0.2}]
 
 COST = measuring.Cost(
     setup_seconds=10.0, epoch_seconds=1.0, probe_seconds=100.0, record_bytes=7, probe_bytes=11, checkpoint_bytes=1000,
-    cube_bytes=13000, memory_bytes=5000,
+    cube_bytes=13000, cube_folders=5, memory_bytes=5000,
 )  # fmt: skip
 
 
@@ -54,6 +57,7 @@ def costs(monkeypatch):
     monkeypatch.setattr(measuring, "measure", measure)
     monkeypatch.setattr(planning, "workers_allowed", lambda cells, device: 2)
     monkeypatch.setattr(planning, "cores", lambda: 5)
+    monkeypatch.setattr(estimation, "folder_bytes", lambda place: 1024)
     return measured
 
 
@@ -65,7 +69,7 @@ def test_time_memory_and_disk_follow_from_the_measured_epochs(tmp_path, costs):
     assert (planned.runs, planned.ended, planned.excluded, planned.epochs, planned.recorded) == (10, 0, 2, 60, 0)
     one = {width: 10 + 6 * width + 4 * 100 for width in (2, 3, 4)}
     assert planned.seconds == 4 * one[2] + 4 * one[3] + 2 * one[4]
-    assert planned.disk_bytes == 10 * (2 * (7 * 7 + 4 * 11) + 1000 + estimation.RUN_BYTES) + 13000
+    assert planned.disk_bytes == 10 * (2 * (7 * 7 + 4 * 11) + 1000 + estimation.RUN_BYTES) + 13000 + 5 * 1024
     assert (planned.workers, planned.threads, planned.memory_bytes, planned.cores, planned.idle_cores) == (
         2,
         1,
@@ -186,3 +190,18 @@ def test_the_disk_that_a_study_takes_is_the_one_that_was_planned(tmp_path, monke
     study = studies.run(tmp_path, *settings, text=TINY)
     taken = 512 * sum(path.stat().st_blocks for path in study.folder.rglob("*"))
     assert planned.disk_bytes == pytest.approx(taken, rel=0.2)
+
+
+@pytest.mark.parametrize("disk", [None, "/dev/shm"])
+def test_a_folder_takes_what_its_file_system_says(tmp_path, disk):
+    """A block of ext4; nothing in memory, where Linux distributions have their /tmp."""
+    if disk and not os.path.ismount(disk):
+        pytest.skip(f"no {disk} here")
+    with tempfile.TemporaryDirectory(dir=disk or tmp_path) as folder:
+        assert free_space.folder_bytes(Path(folder) / "not" / "there") == 512 * Path(folder).stat().st_blocks
+
+
+def test_a_disk_with_too_little_space_is_noted(tmp_path, costs, monkeypatch):
+    monkeypatch.setattr(free_space.shutil, "disk_usage", lambda place: SimpleNamespace(free=10 * 1024))
+    planned = elastic.plan(studies.write(tmp_path, TINY), out=tmp_path / "results")
+    assert any(note.startswith(f"only 10 KiB are free in {tmp_path}: ") for note in planned.notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import tarfile
@@ -11,8 +12,11 @@ import pytest
 from support import corruption, studies
 
 import elastic
+from elastic.cube.owner import Owner
+from elastic.errors import StudyError
 from elastic.study.creation import make_study
-from elastic.study.verification import State, verify
+from elastic.study.repair import repair
+from elastic.study.verification import State, reading, verify
 
 #: A sealed study of commit 58d9528, whose records carry no checksum.
 BEFORE = Path(__file__).parents[1] / "cube" / "sealed_before.tar.xz"
@@ -61,6 +65,33 @@ def test_a_run_folder_that_was_deleted_is_named(study):
     assert [str(one).partition(";")[0] for one in result] == [
         f"runs/{lost.name}: missing: its numbers are in the sealed cube"
     ]
+
+
+def test_what_this_user_may_not_read_is_not_called_damaged(study, monkeypatch):
+    """Nor is it moved away by a repair: its owner may find it intact."""
+    folder, files, _ = study
+    name = next(name for name in sorted(files) if name.endswith(("status.json", "study.json")))
+    (folder / name).write_bytes(b"")  # as what cannot be read looks
+    monkeypatch.setattr(reading.os, "access", lambda path, mode: mode == os.F_OK or path != folder / name)
+    try:
+        with pytest.raises(StudyError, match=r"should be readable; found Permission denied; try its permissions"):
+            repair(folder)
+        assert (folder / name).exists()
+    finally:
+        (folder / name).write_bytes(files[name])
+
+
+def test_a_seal_that_a_dead_node_left_is_damaged_and_not_under_way(study):
+    """Its marker names a process of another machine, whose end nobody has seen; its lock is free."""
+    folder, files, _ = study
+    chunk = next((name for name in sorted(files) if name.startswith("cube.zarr/") and "/c/" in name), "study.json")
+    marker = folder / ".sealing.lock-owner.1"
+    marker.write_bytes(Owner("node17", "far", 1, "1", True, "token").to_bytes())
+    (folder / chunk).write_bytes(b"")
+    named = {one.path for one in verify(folder).damaged}
+    (folder / chunk).write_bytes(files[chunk])
+    marker.unlink()
+    assert chunk in named
 
 
 def test_a_study_of_an_earlier_release_is_intact_as_far_as_it_can_be_checked(tmp_path):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterable
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from elastic.cube.atomic import open_regular, read_regular
+from elastic.cube.atomic import open_regular, read_regular, translate_os_errors
 from elastic.cube.checked_files import Condition, check_archive, decode_json
 from elastic.cube.labels import Label
 from elastic.errors import ElasticError
@@ -42,6 +43,19 @@ def files_below(folder: Path) -> list[str]:
         links = [name for name in folders if os.path.islink(f"{place}/{name}")]  # noqa: PTH114 (many files)
         files_and_links += [name if below == "." else f"{below}/{name}" for name in files + links]
     return sorted(files_and_links)
+
+
+def refuse_unreadable(folder: Path, names: Iterable[str]) -> None:
+    """Raise a StudyError if this user may not read one of some paths, or a folder on the way to it.
+
+    What cannot be read is neither intact nor damaged, and a repair must not move it.
+    """
+    for name in names:
+        for part in (*reversed(PurePosixPath(name).parents), PurePosixPath(name)):
+            place = folder / part
+            if os.access(place, os.F_OK) and not os.access(place, os.R_OK | (os.X_OK if place.is_dir() else 0)):
+                with translate_os_errors(place, "be readable"):
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
 
 
 def misfit(path: Path) -> str:

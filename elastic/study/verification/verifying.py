@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from time import sleep
 
+from elastic.cube.liveness import is_held_elsewhere
 from elastic.cube.manifest import CUBE, FILE
-from elastic.cube.ownership import is_held
 from elastic.cube.report_file import no_folder
 from elastic.cube.sealing import LOCK
 from elastic.errors import StudyError
@@ -19,7 +19,7 @@ from elastic.study.verification.belonging import others
 from elastic.study.verification.conflicting_recordings import resolve_conflicts
 from elastic.study.verification.description import described
 from elastic.study.verification.findings import Finding, State, Verified, of_all
-from elastic.study.verification.reading import is_there
+from elastic.study.verification.reading import is_there, refuse_unreadable
 from elastic.study.verification.run_files import RunFiles
 from elastic.study.verification.seal import check_seal
 from elastic.study.verification.sealed_files import read_sealed
@@ -54,21 +54,28 @@ def verify(folder: Path | str, tell: Tell = lambda part, done, of: None) -> Veri
     Raises
     ------
     StudyError
-        If the folder holds no study.
+        If the folder holds no study, or this user may not read all of it.
     """
     folder = Path(folder)
     _check_is_study(folder)
+    result = _settled(folder, tell)
+    refuse_unreadable(folder, (one.path for one in result.damaged))
+    return result
+
+
+def _settled(folder: Path, tell: Tell) -> Verified:
+    """Check every file; again if another process changes the study meanwhile."""
     paths = [folder / name for name in (FACTS, PROTOCOL, FILE)]
     for _ in range(ATTEMPTS):
         before = _state(paths)
         with suppress(FileNotFoundError):
             result = _checked(folder, tell)
-            is_sealing = is_held(folder / LOCK)
+            is_sealing = bool(result.damaged) and is_held_elsewhere(folder / LOCK)
             if not result.damaged or (_state(paths) == before and not is_sealing):
                 return result
             if is_sealing:
                 sleep(PAUSE)
-    return _checked(folder, tell, being_sealed=is_held(folder / LOCK))
+    return _checked(folder, tell, being_sealed=is_held_elsewhere(folder / LOCK))
 
 
 def _checked(folder: Path, tell: Tell, *, being_sealed: bool = False) -> Verified:

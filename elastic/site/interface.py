@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -64,8 +65,11 @@ PAGES: tuple[tuple[str, str, str, tuple[Part, ...]], ...] = (
             Part("Metrics", "elastic.metrics.contract", ("metric", "MetricFacts")),
             Part("Readings of metrics", "elastic.metrics.class_statistics", ("ClassStatistics",)),
             Part("Claims", "elastic.claims.contract", ("claim", "Evidence")),
+            Part("Options of claims", "elastic.claims.contract", ("Variable", "Layer", "Split", "Epoch", "Where")),
             Part("Selections", "elastic.claims.selection", ("Selection",)),
             Part("Probes", "elastic.probes.contract"),
+            Part("Models in probes", "elastic.probes.evaluation", ("probed",)),
+            Part("Features in probes", "elastic.probes.features", ("flat_taps",)),
             Part("Models", "elastic.models.contract"),
             Part("Data sets", "elastic.data.contract"),
             Part("Losses", "elastic.losses.contract"),
@@ -81,6 +85,17 @@ PAGES: tuple[tuple[str, str, str, tuple[Part, ...]], ...] = (
         (
             Part("Lightning", "elastic.integrations.lightning", ("ElasticCallback",), "lightning"),
             Part("Transformers", "elastic.integrations.transformers", ("ElasticCallback",), "transformers"),
+        ),
+    ),
+    (
+        "publishing",
+        "Publish and reproduce",
+        ":doc:`/publishing` has the commands that call these functions.",
+        (
+            Part("Publish", "elastic.publishing.publish", ("publish", "Published")),
+            Part("Verify", "elastic.publishing.verification", ("verify_archive",)),
+            Part("Reproduce", "elastic.publishing.reproduction", ("reproduce",)),
+            Part("Compare", "elastic.publishing.comparing", ("compare",)),
         ),
     ),
     (
@@ -126,7 +141,8 @@ def public_names(module: str) -> Sequence[str]:
 def _object(module: str, name: str) -> str:
     value = getattr(importlib.import_module(module), name)
     if not isinstance(value, type):
-        return f".. autofunction:: {module}.{name}" if callable(value) else f".. autodata:: {module}.{name}"
+        function = inspect.isroutine(value)  # a type with annotations can be called, too
+        return f".. autofunction:: {module}.{name}" if function else f".. autodata:: {module}.{name}\n   :no-value:"
     return "\n".join(
         [f".. autoclass:: {module}.{name}", "   :members:", f"   :inherited-members: {', '.join(FOREIGN)}"]
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -65,7 +64,6 @@ PAGES: tuple[tuple[str, str, str, tuple[Part, ...]], ...] = (
             Part("Metrics", "elastic.metrics.contract", ("metric", "MetricFacts")),
             Part("Readings of metrics", "elastic.metrics.class_statistics", ("ClassStatistics",)),
             Part("Claims", "elastic.claims.contract", ("claim", "Evidence")),
-            Part("Options of claims", "elastic.claims.contract", ("Variable", "Layer", "Split", "Epoch", "Where")),
             Part("Selections", "elastic.claims.selection", ("Selection",)),
             Part("Probes", "elastic.probes.contract"),
             Part("Models in probes", "elastic.probes.evaluation", ("probed",)),
@@ -141,8 +139,7 @@ def public_names(module: str) -> Sequence[str]:
 def _object(module: str, name: str) -> str:
     value = getattr(importlib.import_module(module), name)
     if not isinstance(value, type):
-        function = inspect.isroutine(value)  # a type with annotations can be called, too
-        return f".. autofunction:: {module}.{name}" if function else f".. autodata:: {module}.{name}\n   :no-value:"
+        return f".. autofunction:: {module}.{name}" if callable(value) else f".. autodata:: {module}.{name}"
     return "\n".join(
         [f".. autoclass:: {module}.{name}", "   :members:", f"   :inherited-members: {', '.join(FOREIGN)}"]
     )

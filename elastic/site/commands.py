@@ -60,11 +60,14 @@ def _section(command: Command) -> str:
 
 
 def readable(text: str) -> str:
-    r"""Return text of the command line as markup: what stands in backticks is code.
+    r"""Return text of the command line as markup: what stands in backticks is code, and so is an example.
 
     >>> readable("Print `nc1` of a\nSTUDY_NAME.")
     'Print ``nc1`` of a STUDY\\_NAME.'
+    >>> readable("Example: elastic docs --build site")
+    'Example: ``elastic docs --build site``'
     """
     paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", text.replace("\b", ""))]
+    paragraphs = [re.sub("^Example: (.+)$", r"Example: `\1`", part) for part in paragraphs]
     coded = (re.split(r"`([^`]+)`", part) for part in paragraphs)
     return "\n\n".join("".join(f"``{p}``" if i % 2 else escaped(p) for i, p in enumerate(parts)) for parts in coded)

@@ -66,6 +66,8 @@ PAGES: tuple[tuple[str, str, str, tuple[Part, ...]], ...] = (
             Part("Claims", "elastic.claims.contract", ("claim", "Evidence")),
             Part("Selections", "elastic.claims.selection", ("Selection",)),
             Part("Probes", "elastic.probes.contract"),
+            Part("Models in probes", "elastic.probes.evaluation", ("probed",)),
+            Part("Features in probes", "elastic.probes.features", ("flat_taps",)),
             Part("Models", "elastic.models.contract"),
             Part("Data sets", "elastic.data.contract"),
             Part("Losses", "elastic.losses.contract"),
@@ -81,6 +83,17 @@ PAGES: tuple[tuple[str, str, str, tuple[Part, ...]], ...] = (
         (
             Part("Lightning", "elastic.integrations.lightning", ("ElasticCallback",), "lightning"),
             Part("Transformers", "elastic.integrations.transformers", ("ElasticCallback",), "transformers"),
+        ),
+    ),
+    (
+        "publishing",
+        "Publish and reproduce",
+        ":doc:`/publishing` has the commands that call these functions.",
+        (
+            Part("Publish", "elastic.publishing.publish", ("publish", "Published")),
+            Part("Verify", "elastic.publishing.verification", ("verify_archive",)),
+            Part("Reproduce", "elastic.publishing.reproduction", ("reproduce",)),
+            Part("Compare", "elastic.publishing.comparing", ("compare",)),
         ),
     ),
     (

@@ -19,6 +19,12 @@ NORM = "&#x02016;"
 #: A bold digit, whose variant browsers ignore.
 BOLD = re.compile(r'<mn mathvariant="bold">(\d)</mn>')
 
+#: A letter, number or sign of a formula.
+LEAF = re.compile(r"<m[ino]\b")
+
+#: More of them may be wider than a narrow page, and are marked so that they scroll there: a line breaks in no formula.
+WIDE = 24
+
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the renderer with Sphinx."""
@@ -43,7 +49,8 @@ def inline(self: HTML5Translator, node: nodes.math) -> None:
     """Write a formula inside a line."""
     from docutils.nodes import SkipNode
 
-    self.body.append(mathml(node.astext(), displayed=False))
+    formula = mathml(node.astext(), displayed=False)
+    self.body.append(f'<span class="math-wide">{formula}</span>' if len(LEAF.findall(formula)) > WIDE else formula)
     raise SkipNode
 
 

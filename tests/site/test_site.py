@@ -101,6 +101,9 @@ def test_the_site_builds_without_a_warning_and_needs_no_network(tmp_path):
     assert "\\frac" not in theory
     assert "merror" not in theory
     assert "<mn>𝟏</mn>" in theory, "a bold 1 is a character: browsers ignore the variant"
+    elasticity = (folder / "reference" / "metrics_elasticity.html").read_text("utf-8")
+    assert 0 < elasticity.count('class="math-wide"') < elasticity.count("<math"), "wide formulas scroll on narrow pages"
+    assert {"elastic.publishing.publish.publish", "elastic.probes.evaluation.probed"} - places == set()
     for page in (folder / "reference").glob("api_*.html"):
         text = re.sub(r"<[^>]*>", "", page.read_text("utf-8"))
         assert "TypeAliasForwardRef" not in text, page.name

@@ -73,7 +73,7 @@ class Variable:
 def check_names(new: Sequence[Variable], known: Sequence[Variable] = ()) -> None:
     """Raise a StudyError if a new variable has the name of another one, also in another group.
 
-    Whoever reads a cube names a variable without its group. A layout that was written before is read with any names.
+    Readers of a cube name a variable without its group. A layout that was written before is read with any names.
 
     >>> check_names([Variable("one", "x"), Variable("two", "y")])
     """

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
+import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -58,7 +60,8 @@ def translate_os_errors(path: Path, expected: str = "be writable") -> Iterator[N
     """
     try:
         yield
-    except OSError as error:
+    except OSError as any_error:
+        error = first_of(any_error)
         found = error.strerror or str(error) or type(error).__name__
         hint = _HINTS.get(error.errno or 0, "running again: what was written before is kept")
         if expected == "be readable" and error.errno in _FORBIDDEN:
@@ -66,6 +69,20 @@ def translate_os_errors(path: Path, expected: str = "be writable") -> Iterator[N
         if expected == "be readable" and error.errno in _NO_FILE:
             raise Damaged(f"`{path.name}`", expected, found, _AWAY, place=str(path)) from error
         raise StudyError(f"`{path.name}`", expected, found, hint, place=str(path)) from error
+
+
+def first_of(error: OSError) -> OSError:
+    """Return the error of the first file, where one of `shutil.copytree` lists each file that failed; else itself.
+
+    >>> first_of(shutil.Error([("a", "b", "[Errno 28] No space left on device: 'a' -> 'b'"), ("c", "d", "…")]))
+    OSError(28, 'No space left on device')
+    """
+    listed = error.args[0] if isinstance(error, shutil.Error) and error.args else None
+    if not isinstance(listed, list) or not listed:
+        return error
+    why = str(listed[0][-1])
+    number = re.match(r"\[Errno (\d+)\]", why)
+    return OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(why)
 
 
 def is_forbidden(error: StudyError) -> bool:

@@ -31,7 +31,7 @@ from elastic.cube.layout import Layout
 from elastic.cube.layout_file import FILE
 from elastic.cube.record import Array, encode
 from elastic.cube.record_contents import whole_record
-from elastic.cube.variable import Variable
+from elastic.cube.variable import Variable, check_names
 from elastic.errors import Damaged, NotReproduced
 
 logger = logging.getLogger("elastic")
@@ -72,6 +72,7 @@ class Journal(JournalRecords):
 
     def extend(self, variables: Sequence[Variable]) -> None:
         """Give an open run further variables of the group ``training``; records that lack them read as NaN."""
+        check_names(variables, self.layout.variables)
         extended = self.layout.extended(variables)
         write_atomically(self.run_folder / FILE, extended.to_json().encode())
         self._use(extended)

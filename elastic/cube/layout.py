@@ -124,7 +124,7 @@ class Layout:
             ("layers", [layer[0] for layer in self.layers]),
             ("classes", list(self.classes)),
             ("splits", list(self.splits)),
-            ("variables", [variable.name for variable in self.variables]),
+            ("variables", [variable.key for variable in self.variables]),
             *((f"labels of {g}/{dim}", list(labels)) for g, dims in self._dims.items() for dim, labels in dims.items()),
         ]
         layers = {layer[0] for layer in self.layers}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -68,6 +68,18 @@ class Variable:
         'collapse/nc1'
         """
         return f"{self.group}/{self.name}"
+
+
+def check_names(new: Sequence[Variable], known: Sequence[Variable] = ()) -> None:
+    """Raise a StudyError if a new variable has the name of another one, also in another group.
+
+    Readers of a cube name a variable without its group. A layout that was written before is read with any names.
+
+    >>> check_names([Variable("one", "x"), Variable("two", "y")])
+    """
+    names, added = [variable.name for variable in (*known, *new)], {variable.name for variable in new}
+    if twice := [v.key for v in (*known, *new) if v.name in added and names.count(v.name) > 1]:
+        raise StudyError("`variables`", "have different names", ", ".join(twice), "another name for your own one")
 
 
 def misfit(field_name: str, expected: str, found: str) -> StudyError:

@@ -12,6 +12,7 @@ from elastic.display.markdown import inert
 from elastic.display.recorded import study_title
 from elastic.errors import NotMeasured
 from elastic.publishing.contents import CLAIMS, CRATE, CUBE, MEANINGS, REPORT, REQUIREMENTS, SUMS
+from elastic.publishing.own_parts import own_parts
 from elastic.report.citation import modules
 from elastic.study import Study
 from elastic.study.claim_standing import standing_of
@@ -133,6 +134,12 @@ def _reproduce(study: Study) -> str:
         "capability the numbers are identical to the last bit; elsewhere they are compared within the spread over the "
         "seeds."
     )
+    if own := own_parts(study):
+        text += (
+            f" The runs need parts of the authors that are not in this archive ({', '.join(own)}): get their code and "
+            "read it, then install it with its entry points, or import it and call `reproduce` of "
+            "`elastic.publishing.reproduction` in Python."
+        )
     if allow:
         text += " The protocol names code that is not part of this archive: read it before you allow it to run."
     return text

@@ -6,7 +6,6 @@ import copy
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from functools import reduce
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from elastic.errors import DataError, NotAllowed, OptionError, StudyError
 from elastic.progress import Watcher
 from elastic.protocol import Cell, Protocol
 from elastic.protocol.allowed import allow_beside, is_allowed
-from elastic.protocol.sections import COMPONENTS
+from elastic.publishing.own_parts import parts_of
 from elastic.registry import registry
 from elastic.report.citation import modules
 from elastic.study import RUNS, Study
@@ -86,13 +85,7 @@ def check_registered(cells: Sequence[Cell]) -> None:
     StudyError
         If one is not; `--allow` registers none.
     """
-    unknown = set[tuple[str, str]]()
-    for settings in (cell.settings.canonical() for cell in cells):
-        for path, kind in COMPONENTS.items():
-            name = reduce(lambda part, key: part[key], path, settings)["name"]
-            if name not in registry(kind).names():
-                unknown.add((kind, name))
-    if unknown:
+    if unknown := {(kind, name) for kind, name in parts_of(cells) if name not in registry(kind).names()}:
         found = "parts of its authors: " + ", ".join(f"{kind} {name}" for kind, name in sorted(unknown))
         hint = (
             "getting their code from the authors, reading it, and importing it before reproduce(…) in Python, or "

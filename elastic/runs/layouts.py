@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from elastic.cube import Layout, Variable
+from elastic.cube.variable import check_names
 from elastic.models.building import layers_on
 from elastic.probes.contract import Probe, Subject
 from elastic.registry import registry
@@ -30,6 +31,11 @@ def layout_of(
         Of the group ``training``.
     epochs, probed
         Of a planned run; None and () of an open one, which records any epoch.
+
+    Raises
+    ------
+    StudyError
+        If two variables have the same name.
     """
     groups: dict[str, dict[str, tuple[int | float | str, ...]]] = {}
     long_names: dict[str, str] = {}
@@ -41,6 +47,7 @@ def layout_of(
         long_names |= dict(facts.long_names)
         measured += declared.variables
         counts |= declared.class_counts
+    check_names(measured)
     classes = subject.classes
     drawn = {s: part.labels.bincount(minlength=len(classes)).tolist() for s, part in subject.samples.items()}
     return Layout(

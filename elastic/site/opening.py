@@ -33,6 +33,7 @@ def built_site(commands: Callable[[], Sequence[Command]]) -> Path:
     folder = cache_folder()
     stamp, first, made_from = folder / STAMP, folder / "index.html", digest_of_sources()
     if not (first.is_file() and stamp.is_file() and stamp.read_text("utf-8") == made_from):
+        stamp.unlink(missing_ok=True)  # pages of a build that is killed must not pass as those of the one before
         build_site(folder, commands())
         stamp.write_text(made_from, encoding="utf-8")
     return first

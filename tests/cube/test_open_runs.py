@@ -87,6 +87,8 @@ def test_variables_of_training_may_come_later_or_be_left_out(tmp_path):
     journal = begun(tmp_path, NC1)
     journal.append(0, record(0, NC1))
     journal.extend([Variable("training", "lr")])
+    with pytest.raises(StudyError, match="found collapse/nc1, training/nc1; try another name"):
+        journal.extend([Variable("training", "nc1")])
     journal.append(1, {"training/lr": 0.1})
     assert np.isnan(journal.read(0)["training/lr"])
     assert np.isnan(journal.read(1)["training/loss"]).all()

@@ -287,6 +287,20 @@ def test_a_folder_that_cannot_be_replaced_is_kept(tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "new", "there"]
 
 
+def test_a_full_disk_is_named_in_one_line_whatever_the_number_of_files(tmp_path, monkeypatch):
+    (tmp_path / "new").mkdir()
+    for name in "abc":
+        (tmp_path / "new" / name).write_bytes(b"new")
+
+    def full(source, target, **_):
+        raise OSError(errno.ENOSPC, "No space left on device", source, None, target)
+
+    monkeypatch.setattr("shutil.copyfile", full)
+    with pytest.raises(StudyError, match=r"writable; found No space left on device; try freeing space on [^/]*$"):
+        write_folder(tmp_path / "new", tmp_path / "there")
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
 def test_published_studies_lie_side_by_side_with_an_index(archive, tmp_path):
     unpack(open_archive(archive), tmp_path / "source")
     for name in ("small", "other"):

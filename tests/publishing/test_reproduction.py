@@ -13,6 +13,8 @@ from support import published, recorded
 
 from elastic.cube import seal
 from elastic.errors import DataError, NotAllowed, OptionError, StudyError
+from elastic.publishing import readme
+from elastic.publishing.own_parts import own_parts
 from elastic.publishing.publish import publish
 from elastic.publishing.reproduced_runs import ReproducedRun, Reproduction, environment_differences
 from elastic.publishing.reproduction import reproduce
@@ -125,6 +127,15 @@ def test_parts_of_strangers_are_asked_for_before_anything_is_trained(claimed_stu
     own = SimpleNamespace(settings=SimpleNamespace(canonical=lambda: settings))
     with pytest.raises(StudyError, match=r"found parts of its authors: losses theirs; try .* group elastic\.losses;"):
         check_registered([own])
+    settings["probes"]["dead"] = {}
+    theirs = SimpleNamespace(protocol=SimpleNamespace(cells=[own]))
+    assert (own_parts(theirs), own_parts(claimed_study)) == (["losses theirs", "probes dead"], [])
+
+
+def test_the_readme_names_the_parts_that_are_not_in_the_archive(claimed_study, monkeypatch):
+    assert "parts of the authors" not in readme._reproduce(claimed_study)
+    monkeypatch.setattr(readme, "own_parts", lambda study: ["losses theirs"])
+    assert "parts of the authors that are not in this archive (losses theirs)" in readme._reproduce(claimed_study)
 
 
 def test_what_has_no_protocol_or_no_place_of_its_data_says_so(claimed_study, tmp_path):

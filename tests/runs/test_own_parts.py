@@ -14,6 +14,7 @@ from torch import nn
 import elastic
 from elastic.claims.contract import Evidence, claim, evidence_of
 from elastic.cube import Layout, Variable
+from elastic.cube.variable import check_names
 from elastic.data.contract import Samples
 from elastic.data.preparation import prepare
 from elastic.errors import DataError, ElasticError, ModelError, NotMeasured, OptionError, StudyError
@@ -26,6 +27,7 @@ from elastic.models.contract import Stages, Task
 from elastic.optimizers.contract import build_optimizer, needs_objective, optimizer
 from elastic.probes.contract import Declaration, Probe, ProbeFacts
 from elastic.registry import Entry, registry
+from elastic.runs.layouts import layout_of
 
 LABELS = torch.tensor([0, 0, 1, 1])
 
@@ -164,8 +166,12 @@ def test_names_of_a_cube_are_unique_and_its_layers_are_those_of_the_model():
         )  # fmt: skip
 
     laid_out(Variable("one", "x", ("layer",)), Variable("two", "y", ("layer",)))
-    with pytest.raises(StudyError, match=r"different names; found \['x', 'x'\]"):
-        laid_out(Variable("one", "x"), Variable("two", "x"))
+    earlier = laid_out(Variable("one", "x"), Variable("two", "x"))
+    assert Layout.from_json(earlier.to_json()) == earlier, "a study that an earlier release wrote"
+    with pytest.raises(StudyError, match="different names; found two/y, one/y; try"):
+        check_names([Variable("one", "y")], [Variable("one", "x"), Variable("two", "x"), Variable("two", "y")])
+    with pytest.raises(StudyError, match="found one/x, two/x; try another name for your own one"):
+        layout_of(None, {}, [Variable("one", "x"), Variable("two", "x")])
     with pytest.raises(StudyError, match=r"labels of one/layer` should be layers of the model"):
         laid_out(Variable("one", "x"), labels=("other",))
     with pytest.raises(StudyError, match="without '/'"):

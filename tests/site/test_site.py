@@ -192,3 +192,19 @@ def test_the_pages_are_built_once_and_again_when_their_sources_change(opened, mo
     monkeypatch.setattr(opening, "digest_of_sources", lambda: "of a later day")
     CliRunner().invoke(cli, ["docs"], catch_exceptions=False)
     assert len(opened["built"]) == 2
+
+
+def test_a_build_that_was_stopped_is_made_again(opened, monkeypatch):
+    """Its pages are a mixture, even where the sources are again what the pages before it were made from."""
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    CliRunner().invoke(cli, ["docs"], catch_exceptions=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(opening, "digest_of_sources", lambda: "of a later day")
+        patch.setattr(opening, "build_site", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            CliRunner().invoke(cli, ["docs"], catch_exceptions=False)
+    CliRunner().invoke(cli, ["docs"], catch_exceptions=False)
+    assert len(opened["built"]) == 2

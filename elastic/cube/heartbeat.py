@@ -49,8 +49,7 @@ class Heartbeat:
     def _next(self) -> tuple[Path, ...]:
         """Wait for one beat and return what to touch; without the lock, for a file system may hang."""
         with self._changed:
-            if self._paths:
-                self._changed.wait(BEAT)
+            self._changed.wait(BEAT)
             if not self._paths:
                 self._thread = None
             return tuple(self._paths)

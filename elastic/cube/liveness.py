@@ -46,8 +46,6 @@ def _life(path: Path) -> bool | set[Marker]:
 
 
 def _life_of(markers: Markers, marker: Marker) -> bool | None:
-    if marker.owner and marker.owner.is_this_process:
-        return True
     if marker.owner and marker.owner.flock and not marker.owner.is_here:
         return is_flocked(markers.path) is not False
     look = markers.look(marker, flock=False)

@@ -147,7 +147,7 @@ def stored_arrays(store: Path) -> dict[str, StoredArray]:
     Damaged metadata count as missing: an array has its own metadata, or is listed in those of the store.
     """
     metadata_files: dict[str, list[Metadata]] = {}
-    for path in sorted(store.rglob(METADATA)):
+    for path in store.rglob(METADATA):
         one = _read(path)
         if _is_of_array(one):
             metadata_files.setdefault(path.parent.relative_to(store).as_posix(), []).append(one)

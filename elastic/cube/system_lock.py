@@ -46,24 +46,20 @@ def try_flock(path: Path) -> Kept | Literal[False] | None:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     kept = Kept(descriptor)
     _KEPT.add(kept)
+    is_taken = False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if _is_still_there(descriptor, path):
-            return kept
+        is_taken = _is_still_there(descriptor, path)
     except OSError as error:
         if error.errno in _UNSUPPORTED:
-            drop(kept)
             return None
         if error.errno not in _BUSY:
-            drop(kept)
             raise
-        drop(kept)
         return False
-    except BaseException:
-        drop(kept)
-        raise
-    drop(kept)
-    return try_flock(path)  # another has removed the folder, and the file with it
+    finally:
+        if not is_taken:
+            drop(kept)
+    return kept if is_taken else try_flock(path)  # another has removed the folder, and the file with it
 
 
 def is_flocked(path: Path) -> bool | None:

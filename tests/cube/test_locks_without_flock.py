@@ -8,6 +8,7 @@ import fcntl
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from support import processes, studies
 from support.locks_alone import LOCKS_ALONE
 
 import elastic
-from elastic.cube import heartbeat, liveness, owner, ownership, run_lock, study_lock, waiting_lock
+from elastic.cube import heartbeat, liveness, owner, ownership, run_lock, study_lock, system_lock, waiting_lock
 from elastic.cube import lock as locking
 from elastic.cube.heartbeat import HEARTBEAT
 from elastic.cube.lock_file import Markers
@@ -281,6 +282,7 @@ def test_each_error_of_a_file_system_without_flock_leaves_the_lock_to_markers(tm
     with run_lock(tmp_path):
         (marker,) = Markers(tmp_path / "lock").scan()
         assert marker.owner == dataclasses.replace(this_process(flock=False), token=marker.owner.token)
+        assert not system_lock._KEPT  # no file stays open
     assert names(tmp_path) == ["lock"]
 
 
@@ -324,6 +326,13 @@ def test_whoever_meets_something_new_after_creating_a_marker_withdraws(tmp_path)
     assert markers.create(mine, void=[]) is None
     assert markers.create(mine, void=markers.scan()) == tmp_path / "lock-owner.6"
     assert names(tmp_path) == ["lock-owner.5", "lock-owner.6"]
+
+
+def test_who_was_too_slow_for_a_marker_tries_again(tmp_path, monkeypatch, without_flock):
+    create, tries = Markers.create, []
+    monkeypatch.setattr(Markers, "create", lambda *args: create(*args) if len(tries) > 1 else tries.append(args))
+    with run_lock(tmp_path):
+        assert names(tmp_path) == ["lock", "lock-owner.1"]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"pid": 1}\n', b"\xff\n", b"null\n", b"[1]\n"])
@@ -408,8 +417,20 @@ def marked_elsewhere(lock, age=0.0, *, flock=False):
 
 @pytest.mark.parametrize(("age", "touched", "lives"), [(1, False, True), (60, False, False), (60, True, True)])
 def test_an_owner_elsewhere_lives_while_its_marker_is_touched(tmp_path, monkeypatch, age, touched, lives):
-    marker = marked_elsewhere(tmp_path / "lock", age)
-    monkeypatch.setattr(liveness.time, "sleep", lambda seconds: os.utime(marker) if touched else None)
+    marker, waits = marked_elsewhere(tmp_path / "lock", age), []
+    shutil.copy2(marker, tmp_path / "lock-owner.2")  # of an owner that is gone
+    monkeypatch.setattr(
+        liveness.time, "sleep", lambda seconds: (waits.append(seconds), os.utime(marker) if touched else None)
+    )
+    assert liveness.is_alive(tmp_path / "lock") is lives
+    assert len(waits) == (age > heartbeat.STALE)
+
+
+@pytest.mark.parametrize(("age", "lives"), [(1, True), (60, False)])
+def test_a_marker_that_names_nobody_may_be_of_an_owner_that_lives(tmp_path, monkeypatch, age, lives):
+    marked_elsewhere(tmp_path / "lock", age).write_bytes(b"")
+    os.utime(tmp_path / "lock-owner.1", (time.time() - age,) * 2)
+    monkeypatch.setattr(liveness.time, "sleep", lambda seconds: None)
     assert liveness.is_alive(tmp_path / "lock") is lives
 
 
@@ -419,6 +440,7 @@ def test_the_owners_of_many_locks_are_watched_together(tmp_path, monkeypatch):
     monkeypatch.setattr(liveness.time, "sleep", lambda seconds: (waits.append(seconds), os.utime(markers[2])))
     assert liveness.are_alive([marker.with_name("lock") for marker in markers]) == [True, False, True, False]
     assert len(waits) == 1
+    assert waits[0] > heartbeat.BEAT
 
 
 def test_an_owner_elsewhere_with_flock_lives_while_the_system_has_its_lock(tmp_path, monkeypatch):
@@ -442,8 +464,13 @@ def test_a_reader_who_tests_a_lock_keeps_nobody_from_it(tmp_path, monkeypatch):
             assert file.closed
 
 
-def test_a_lock_is_alive_while_a_process_has_it(tmp_path):
+def test_a_lock_is_alive_while_a_process_has_it(tmp_path, monkeypatch):
+    """On this machine nobody waits to see it, or touches the lock."""
+    monkeypatch.setattr(liveness.time, "sleep", None)
+    monkeypatch.setattr(liveness, "is_flocked", None)
+    (tmp_path / "file").touch()
     assert not liveness.is_alive(tmp_path / "none" / "lock")
+    assert not liveness.is_alive(tmp_path / "file" / "lock")
     with ownership.run_lock(tmp_path):
         assert liveness.is_alive(tmp_path / "lock")
         (marker,) = tmp_path.glob("lock-owner.*")

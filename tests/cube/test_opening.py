@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 import zarr
 from support.sampling import alternating
+from zarr.core.sync import sync
 
 from elastic.cube import assemble, open_sealed, read_manifest, reading_store, seal
 from elastic.cube.sealed_store import SealedStore
@@ -146,6 +147,11 @@ def test_large_and_small_files_of_a_cube_are_read_alike(study, monkeypatch):
     monkeypatch.setattr(reading_store, "LARGE", 0)
     for name, variable in variables(cube_of(0)).items():
         np.testing.assert_array_equal(open_sealed(study)[name], variable)
+
+
+def test_the_store_of_an_open_cube_says_which_files_it_has(study):
+    store = SealedStore(study, read_manifest(study))
+    assert [sync(store.exists(key)) for key in ("zarr.json", "zarr.jso", "collapse")] == [True, False, False]
 
 
 def test_the_store_of_an_open_cube_cannot_be_written(study):

@@ -13,7 +13,8 @@ from support.report_pages import drawing
 
 from elastic.claims.checked import Checked
 from elastic.claims.verdicts import Finding, Verdict
-from elastic.report import context, write_report
+from elastic.report import context, embedded_figures, write_report
+from elastic.report.embedded_figures import HEAVY
 
 #: Figures of pages with several: one is wider than a phone, and one is an image of pixels where classes are many.
 TWO = ("depth_profile", "response_matrices")
@@ -49,12 +50,25 @@ VERDICTS = (
 )  # fmt: skip
 
 
+def draw_pixels_of(patch, name):
+    """Draw one figure as if it were too heavy for an SVG, where a page is wide; coarsely, which takes less time."""
+    drawn = embedded_figures.picture
+
+    def picture(entry, cube, figure, options):
+        patch.setattr(embedded_figures, "HEAVY", 0 if (entry.name, options) == (name, {}) else HEAVY)
+        return drawn(entry, cube, figure, options)
+
+    patch.setattr(embedded_figures, "picture", picture)
+    patch.setattr(embedded_figures, "DPI", 20)
+
+
 @pytest.fixture(scope="session")
 def report(finished_study, tmp_path_factory):
     """Return the page of the small study with an axis and three made-up verdicts."""
     study = altered.Altered(finished_study.folder, WEIGHT_DECAY, claims=[{"name": "falls"}])
     study.facts["axes"] = {"weight_decay": [0.0, 0.005], **study.facts["axes"]}
     with pytest.MonkeyPatch.context() as patch, drawing(*TWO):
+        draw_pixels_of(patch, "response_matrices")
         patch.setattr(context, "check_cube", lambda s, cube, runs: Checked(s.name, s.digest, VERDICTS))
         return write_report(study, tmp_path_factory.mktemp("report") / "report.html")
 

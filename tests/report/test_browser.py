@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 
@@ -156,20 +157,32 @@ def test_what_is_shown_can_be_saved_as_a_picture_on_paper_and_as_its_numbers(ope
 
 def test_figures_are_dark_on_a_dark_page_and_light_on_paper(opened, report):
     page = opened(report, scheme="dark", anew=False)
-    figure = page.locator("figure img").first
-    assert corner(figure) == (27, 30, 34)
+    drawn, pixels = (page.locator(f"#figure-{name} img") for name in ("depth_profile", "response_matrices"))
+    assert corner(drawn) == ground(pixels) == (27, 30, 34)
     page.emulate_media(media="print")
-    assert corner(figure) == (255, 255, 255)
+    assert corner(drawn) == ground(pixels) == (255, 255, 255)
     assert page.evaluate("getComputedStyle(document.querySelector('.controls')).display") == "none"
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.emulate_media(media="screen", color_scheme="light")
+    assert ground(pixels) == (255, 255, 255)
 
 
 def corner(element):
     """Return red, green and blue of a pixel near the corner of what an element shows."""
     element.scroll_into_view_if_needed()
     box = element.bounding_box()
-    drawn = imread(io.BytesIO(element.page.screenshot(clip={**box, "width": 8, "height": 8})))
-    return tuple(round(255 * float(part)) for part in drawn[4, 4, :3])
+    return colour(element.page.screenshot(clip={**box, "width": 8, "height": 8}), 4)
+
+
+def ground(image):
+    """Return red, green and blue of the ground of the PNG that a browser shows in place of an image."""
+    kind, data = image.evaluate("img => img.currentSrc").split(",")
+    assert kind == "data:image/png;base64"
+    return colour(base64.b64decode(data), 0)
+
+
+def colour(png, at):
+    return tuple(round(255 * float(part)) for part in imread(io.BytesIO(png))[at, at, :3])
 
 
 def test_all_is_reached_by_keyboard_and_every_input_has_a_label(opened, report):

@@ -19,7 +19,7 @@ import elastic
 from elastic.errors import OptionError, RunBusy, RunFailed, Stopped
 from elastic.progress import Watcher
 from elastic.protocol import load_protocol
-from elastic.study.executors import automatic, execution, pool, worker_process
+from elastic.study.executors import automatic, execution, pool, worker, worker_process
 from elastic.study.executors.attempts import Attempt, Work
 from elastic.study.executors.board import Board
 from elastic.study.executors.pool import Pool
@@ -426,3 +426,31 @@ def test_workers_end_with_their_owner_and_its_death_counts_against_no_run(tmp_pa
         assert_gone(begun)
     runs = elastic.open_study(tmp_path / "results/small").runs()
     assert {run.state for run in runs} == {"interrupted"}
+
+
+class Owner:
+    """The other end of the pipe of a worker, which nobody writes to, as a process that was forked holds it open."""
+
+    def __init__(self, closed):
+        self.closed, self.asked = closed, 0
+
+    def poll(self, seconds):
+        self.asked += 1
+        assert self.asked < 3
+        return self.closed
+
+    def recv(self):
+        raise EOFError
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_worker_ends_as_soon_as_its_owner_has_ended(monkeypatch, closed):
+    """It does not go on to the end of its run, whose results nobody receives."""
+    ended, owner, parents = [], Owner(closed), iter([1, 2])
+    monkeypatch.setattr(worker.threading, "Thread", lambda target, **_: types.SimpleNamespace(start=target))
+    monkeypatch.setattr(worker.os, "_exit", ended.append)
+    monkeypatch.setattr(worker.os, "getppid", lambda: next(parents))
+    with contextlib.suppress(EOFError):
+        worker.Orders(owner)
+    assert ended == [0]
+    assert owner.asked == 1

@@ -82,7 +82,7 @@ class Orders:
                 # A process that was forked from the owner may hold the other end open.
                 while not self._connection.poll(1.0):
                     if os.getppid() != self._parent:
-                        os._exit(0)
+                        return
                 order = self._connection.recv()
                 if order == STOP:
                     self._stop.set()

@@ -19,8 +19,9 @@ from support.digit_trainings import Net, arguments
 from torch import nn
 
 import elastic
+from elastic.cube.liveness import is_alive
 from elastic.cube.names import STATUS, Status
-from elastic.cube.ownership import LOCK, is_alive
+from elastic.cube.ownership import LOCK
 from elastic.errors import ElasticError, ModelError, NotReproduced
 from elastic.integrations.trained_model import check_whole, own_forward
 from elastic.integrations.training_run import TrainingRun, _given

@@ -15,7 +15,6 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 from functools import cache, partial
 from pathlib import Path
 from typing import ClassVar
@@ -39,6 +38,7 @@ from support import (
     studies,
 )
 from support.few_metrics import leave_few
+from support.forked import ForkedChild
 from support.uninterrupted import (
     assert_equal,
     assert_reads_within,
@@ -112,38 +112,22 @@ def die_at(number, after):
         setattr(os, name, dying(getattr(os, name)))
 
 
-class ForkedWorker:
-    """A worker that is forked, with what its owner needs of `Popen`: an interpreter takes seconds to start."""
+class ForkedWorker(ForkedChild):
+    """A worker that is forked: an interpreter takes seconds to start."""
 
     #: When each worker dies, in the order in which they start; those beyond live.
     deaths: ClassVar = []
 
     def __init__(self, connection, _environment):
-        self.returncode = None
         death = self.deaths.pop(0) if self.deaths else None
-        self.pid = os.fork()
-        if self.pid == 0:
-            try:
-                connection.recv()  # where an interpreter would find its modules
-                if death is not None:
-                    die_at(*death)
-                work_for(connection)
-            finally:
-                os._exit(70)
 
-    def poll(self):
-        if self.returncode is None and (ended := os.waitpid(self.pid, os.WNOHANG))[0]:
-            self.returncode = os.waitstatus_to_exitcode(ended[1])
-        return self.returncode
+        def work():
+            connection.recv()  # where an interpreter would find its modules
+            if death is not None:
+                die_at(*death)
+            work_for(connection)
 
-    def wait(self, timeout=None):
-        while self.poll() is None:
-            time.sleep(0.001)
-        return self.returncode
-
-    def kill(self):
-        if self.poll() is None:
-            os.kill(self.pid, signal.SIGKILL)
+        super().__init__(work)
 
 
 def command(*words, dies_at=None, workers_die_at=()):

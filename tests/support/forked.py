@@ -53,20 +53,15 @@ class Worker:
         self._process.kill()
 
 
-class WorkerOfCommand:
-    """A worker that a forked command forks in its turn, with what its owner needs of `subprocess.Popen`.
+class ForkedChild:
+    """A process that is forked for a piece of work, with what its owner needs of `subprocess.Popen`."""
 
-    Like an interpreter that the owner starts, it has none of its owner's files open but its end of the pipe.
-    """
-
-    def __init__(self, connection, environment):
+    def __init__(self, work):
         self.returncode = None
         self.pid = os.fork()
         if self.pid == 0:
             try:
-                os.closerange(3, connection.fileno())
-                os.closerange(connection.fileno() + 1, 1024)
-                _work(connection, environment)
+                work()
             finally:
                 os._exit(70)
 
@@ -83,6 +78,21 @@ class WorkerOfCommand:
     def kill(self):
         if self.poll() is None:
             os.kill(self.pid, signal.SIGKILL)
+
+
+class WorkerOfCommand(ForkedChild):
+    """A worker that a forked command forks in its turn.
+
+    Like an interpreter that the owner starts, it has none of its owner's files open but its end of the pipe.
+    """
+
+    def __init__(self, connection, environment):
+        def work():
+            os.closerange(3, connection.fileno())
+            os.closerange(connection.fileno() + 1, 1024)
+            _work(connection, environment)
+
+        super().__init__(work)
 
 
 class Forked:

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator, SymmetricalLogLocator
 
 from elastic.analysis.epochs import epoch_label
+from elastic.display.formulas import ABOVE, BELOW, pieces
 from elastic.display.layer_names import short_names
 from elastic.figures.page import CAPTION_LETTERS, has_caption, width_of
 from elastic.figures.style import PaperFigure, ink
@@ -87,6 +88,8 @@ def variable_label(values: xr.DataArray) -> str:
 
     >>> variable_label(xr.DataArray(0.0, name="nc1", attrs={"formula": "tr(Σ_W Σ_B⁺)/K"}))
     'NC1  tr(Σ$_{W}$ Σ$_{B}$⁺)/K'
+    >>> variable_label(xr.DataArray(0.0, name="largest", attrs={"formula": "mean_{j≠k} σ_j²"}))
+    'largest  mean$_{j≠k}$ σ$_{j}$²'
     >>> variable_label(xr.DataArray(0.0, name="cdnv_mean"))
     'CDNV mean'
     """
@@ -94,7 +97,8 @@ def variable_label(values: xr.DataArray) -> str:
     formula = str(values.attrs.get("formula", ""))
     if not formula or len(formula) > FORMULA:
         return name
-    return f"{name}  " + re.sub(r"_\{?([^\W_]+|(?<=\{)[^}]*)\}?", r"$_{\1}$", formula)
+    signs = {BELOW: "$_{%s}$", ABOVE: "$^{%s}$"}
+    return f"{name}  " + "".join(signs.get(kind, "%s") % piece for kind, piece in pieces(formula))
 
 
 def value_words(label: Any) -> str:
